@@ -37,7 +37,7 @@ class Unseen(NamedTuple):
 
     code: str
     """Stable snake_case word, for example ``namespace_unreadable`` or ``dump_interrupted``."""
-    count: int
+    occurrences: int
     """How often it happened in this look."""
     detail: str
     """One clause for a person: what was not seen and why."""
@@ -152,7 +152,7 @@ class HostMemory(NamedTuple):
 class Conntrack(NamedTuple):
     """Flows tracked by nf_conntrack in one namespace."""
 
-    count: int
+    flows: int
     maximum: int
     """0 means no limit."""
 
