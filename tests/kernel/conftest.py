@@ -1,0 +1,30 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the kernel tests: a private network namespace, or a skip that says why there is none."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import pytest
+from netns import PrivateNamespace, why_not_permitted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_reason = functools.cache(why_not_permitted)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("needs_root"):
+        reason = _reason()
+        if reason:
+            pytest.skip(reason)
+
+
+@pytest.fixture
+def netns() -> Iterator[PrivateNamespace]:
+    with PrivateNamespace() as namespace:
+        yield namespace
