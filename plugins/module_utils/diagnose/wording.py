@@ -51,7 +51,7 @@ def _bracket(age: Mapping[str, float | None] | None, *, at_least: str, at_most: 
     high = _known(age.get("at_most")) if age else None
     if low is None or low < 1:
         if high is None:
-            return "unknown" if low is None else at_least + "0 s"
+            return "unknown"
         return "< 1 s" if high < 1 else at_most + _join(*_scaled(high, up=True))
     if high is None:
         return at_least + _join(*_scaled(low, up=False))
