@@ -128,7 +128,12 @@ def suites() -> list[Suite]:
     ]
     # One run a folder: every folder has a conftest.py.
     tools += [
-        _mypy(f"mypy tests/{folder}", "3.11", f"tests/{folder}", path=f"collections:tests/{folder}")
+        _mypy(
+            f"mypy tests/{folder}",
+            "3.11",
+            f"tests/{folder}",
+            path=f"collections:bench:scripts:tests/programs:tests/{folder}",
+        )
         for folder in ("unit", "kernel", "integration", "browser", "programs")
         if list((ROOT / "tests" / folder).glob("*.py"))
     ]
