@@ -260,3 +260,5 @@ class SysctlState(NamedTuple):
     """``file:line`` of assignments in files hidden by a file of the same base name."""
     overridden: tuple[str, ...]
     """``file:line`` of earlier assignments that lose at boot."""
+    certain: bool = True
+    """Whether every file that could decide was read and systemd-sysctl is what this host boots with."""
