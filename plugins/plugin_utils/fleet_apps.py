@@ -49,7 +49,7 @@ class AppsMerge:
         close_wait = report.get("close_wait", {})
         total = close_wait.get("total", seen["seen"])
         offenders = close_wait.get("offenders", ())
-        leaked = sum(item["count"] for item in offenders)
+        leaked: int = sum(item["count"] for item in offenders)
         if close_wait.get("truncated"):
             # The cut offenders are counted nowhere else; half-closed sockets are a small overcount at worst.
             leaked = max(leaked, total - seen["in_transit"] - seen["undecided"])

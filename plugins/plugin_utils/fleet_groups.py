@@ -216,7 +216,8 @@ class DriftMerge:
                 {"value": value, "hosts": winners.total(), "winner": _most_common(winners)}
                 for value, winners in sorted(by_value.items(), key=lambda item: (-item[1].total(), item[0] or ""))
             ]
-            away = sum(value["hosts"] for value in values[1:] if value["value"] is not None)
+            most = max(winners.total() for value, winners in by_value.items() if value is not None)
+            away = sum(winners.total() for value, winners in by_value.items() if value is not None) - most
             cut = {"values": values[:_VALUES_SHOWN], "values_truncated": max(0, len(values) - _VALUES_SHOWN)}
             drifting.append((-away, key, {"key": key, **cut}))
         return [entry for _, _, entry in sorted(drifting, key=lambda item: item[:2])]
