@@ -1,0 +1,249 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The screen of a fleet report: exceptions only, worst first; a healthy fleet is a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
+    ALERT_PERCENT,
+    CAUSE_WORDS,
+    age,
+    count,
+    data,
+    dominant_cause,
+    joined,
+    limit_words,
+    moment,
+    percent,
+    plural,
+    rows,
+)
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import put_pressure, put_step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["put_fleet", "put_report", "put_run"]
+
+_APPS = 12
+_TOLD_IN_FULL = 5
+_NAMES = 5
+_LINES = 6
+_FULL_PERCENT = 90
+
+
+def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
+    """Add the screen of one ``lastack.fleet/1`` report."""
+    put_run(screen, fleet)
+    hosts = data(fleet, "hosts")
+    if hosts.get("audited"):
+        ledger = Ledger(rows(fleet, "findings"), int(fleet.get("findings_truncated") or 0))
+        ledger.take_all("view.")
+        near = resources.uses(data(fleet, "pressure"))
+        leaked = data(fleet, "close_wait").get("leaked")
+        if leaked or rows(fleet, "dead_sockets") or ledger.asks or any(near.values()):
+            _close_wait(screen, fleet, ledger)
+            _dead_sockets(screen, fleet, ledger)
+            _time_wait(screen, fleet, ledger)
+            put_pressure(screen, near, ledger, resources.truncated(data(fleet, "pressure")))
+            _settings(screen, fleet, ledger)
+            ledger.list_on(screen)
+            screen.gap()
+        else:
+            _calm(screen, fleet)
+    else:
+        screen.paragraph(Span("No host was audited, so nothing is known.", "critical"))
+    _not_seen(screen, hosts)
+
+
+def put_run(screen: Screen, fleet: Mapping[str, Any]) -> None:
+    """Add the head line of a run: hosts audited, unreachable, incomplete, and when."""
+    hosts, run = data(fleet, "hosts"), data(fleet, "run")
+    pieces = [Span(f"{plural(int(hosts.get('audited') or 0), 'host')} audited", "bold")]
+    for key, word in (("unreachable", "unreachable"), ("failed", "failed"), ("invalid", "with an invalid report")):
+        if hosts.get(key):
+            pieces.append(Span(f"· {count(hosts[key])} {word}", "critical", whole=True))
+    for key, word in (("missing", "without a result"), ("incomplete", "incomplete")):
+        if hosts.get(key):
+            pieces.append(Span(f"· {count(hosts[key])} {word}", "warning", whole=True))
+    pieces.append(Span(f"· run {moment(run.get('started_at'))}", whole=True))
+    if not run.get("finished_at"):
+        pieces.append(Span("· not finished", "warning", whole=True))
+    screen.paragraph(*pieces, rest="  ")
+
+
+def put_report(screen: Screen, path: str | None) -> None:
+    """Add the line that names the HTML report, if there is one."""
+    if path:
+        screen.gap()
+        screen.line(Span("Report:", "bold"), f" {path}")
+
+
+def _calm(screen: Screen, fleet: Mapping[str, Any]) -> None:
+    waiting, closing = data(fleet, "close_wait"), data(fleet, "time_wait")
+    hosts, worst = data(fleet, "hosts"), data(closing, "worst")
+    undecided = int(waiting.get("undecided") or 0)
+    fate = f" ({count(undecided)} undecided: look again in a minute)" if undecided else " in transit"
+    total = int(waiting.get("total") or 0)
+    share = f", worst {percent(worst['used_percent'])} of its limit on {worst.get('host')}" if worst else ""
+    whole = hosts.get("audited") == hosts.get("meant") and not hosts.get("incomplete")
+    screen.paragraph(
+        Span("Nothing needs a decision." if whole else "Nothing needs a decision in what was seen.", "good"),
+        f"CLOSE_WAIT {count(total)}{fate if total else ''}, TIME_WAIT {count(closing.get('total'))} normal{share}.",
+        rest="  ",
+    )
+
+
+def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
+    part, apps = data(fleet, "close_wait"), [app for app in rows(fleet, "apps") if app.get("sockets")]
+    leaked, undecided = int(part.get("leaked") or 0), int(part.get("undecided") or 0)
+    later = f"{plural(undecided, 'socket')} undecided: too young or no bracket yet; look again in a minute"
+    if not leaked:
+        if undecided:
+            screen.gap()
+            screen.line(Span("CLOSE_WAIT", "bold"), f"  {later}")
+        return
+    where = f"{plural(int(part.get('apps') or 0), 'application')} on {plural(int(part.get('hosts') or 0), 'host')}"
+    screen.gap()
+    screen.paragraph(
+        f"{plural(leaked, 'leaked socket')}, {where}: only the application can close them",
+        first=Span("CLOSE_WAIT  ", "bold"),
+        rest="  ",
+    )
+    columns = [
+        Column("application", least=18),
+        Column("hosts", right=True),
+        Column("sockets", right=True),
+        Column("worst host", least=16),
+        Column("oldest"),
+        Column("why"),
+        Column("descriptors", right=True),
+    ]
+    shown = apps[:_APPS]
+    table: list[list[Span | str]] = [_app_row(app) for app in shown]
+    notes = [_app_notes(app, ledger) if index < _TOLD_IN_FULL else [] for index, app in enumerate(shown)]
+    screen.table(columns, table, notes)
+    more = len(apps) - len(shown) + int(fleet.get("apps_truncated") or 0)
+    if more > 0:
+        screen.line(f"  … {plural(more, 'more application')} with less in the whole report")
+    if undecided:
+        screen.line(f"  {later}")
+
+
+def _app_row(app: Mapping[str, Any]) -> list[Span | str]:
+    worst, use = data(app, "worst_host"), data(app, "worst_descriptors")
+    cause = dominant_cause(data(app, "causes"))
+    runtime = f" ({app['runtime']})" if app.get("runtime") else ""
+    full = (use.get("used_percent") or 0) >= _FULL_PERCENT
+    return [
+        Span(f"{app.get('app')}{runtime}", "bold"),
+        count(app.get("hosts")),
+        count(app.get("sockets")),
+        f"{count(worst.get('sockets'))} on {worst.get('host')}" if worst else "",
+        age(app.get("oldest_s")),
+        CAUSE_WORDS.get(cause, cause),
+        Span(percent(use.get("used_percent")) + (" ◀" if full else "  ") if use else "", "critical" if full else ""),
+    ]
+
+
+def _app_notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
+    page = str(app.get("finding") or "close_wait.leak")
+    finding = ledger.take(page, app.get("app")) or ledger.take("close_wait.", app.get("app"))
+    use, worst = data(app, "worst_descriptors"), data(app, "worst_host")
+    near = (use.get("used_percent") or 0) >= ALERT_PERCENT["descriptors"] or use.get("host") != worst.get("host")
+    where = f"worst descriptor use: {limit_words(use)} on {use.get('host')}" if use and near else ""
+    return [[Span(where)], step(finding, page)]
+
+
+def _dead_sockets(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
+    apps = rows(fleet, "dead_sockets")
+    if not apps:
+        return
+    screen.gap()
+    screen.line(Span("Dead sockets", "bold"), "  descriptors that point to connections which no longer exist")
+    for app in apps[:_TOLD_IN_FULL]:
+        worst = data(app, "worst_host")
+        screen.paragraph(
+            f"{app.get('app')}: {plural(int(app.get('count') or 0), 'descriptor')} on"
+            f" {plural(int(app.get('hosts') or 0), 'host')}, most on {worst.get('host')} ({count(worst.get('count'))})",
+            first="  ",
+            rest="    ",
+        )
+        put_step(screen, step(ledger.take("fd.dead_sockets", app.get("app")), "fd.dead_sockets"), 4)
+    if len(apps) > _TOLD_IN_FULL:
+        screen.line(f"  … {plural(len(apps) - _TOLD_IN_FULL, 'more application')} in the whole report")
+
+
+def _time_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
+    part = data(fleet, "time_wait")
+    worst, full = data(part, "worst"), int(part.get("overflowing_hosts") or 0)
+    near = f", at most {percent(worst['used_percent'])} of the limit (on {worst.get('host')})" if worst else ""
+    verdict = f"the limit was reached on {plural(full, 'host')}" if full else "normal, holds no descriptor"
+    screen.gap()
+    screen.paragraph(f"{count(part.get('total'))}{near}: {verdict}", first=Span("TIME_WAIT  ", "bold"), rest="  ")
+    overflow = ledger.take_all("time_wait.bucket_overflow")
+    if full:
+        put_step(screen, step(overflow[0] if overflow else None, "time_wait.bucket_overflow"))
+    closed, ports = ledger.take_all("time_wait.closed_here"), rows(part, "closed_here")
+    if closed and ports:
+        row = ports[0]
+        app = f" ({row['app']})" if row.get("app") else ""
+        on = plural(int(row.get("hosts") or 0), "host")
+        screen.paragraph(
+            f"{count(row.get('count'))} of them on :{row.get('port')}{app} of {on}, which closes first",
+            first="  ",
+            rest="    ",
+        )
+        put_step(screen, step(closed[0]))
+
+
+def _settings(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
+    drift = rows(fleet, "drift")
+    told = [finding for finding in ledger.take_all("sysctl.") if finding.get("severity") != "info"]
+    if not drift and not told:
+        return
+    screen.gap()
+    screen.line(Span("Settings", "bold"))
+    for finding in told[:_LINES]:
+        on = plural(int(finding.get("hosts") or 0), "host")
+        screen.paragraph(f"{finding.get('summary')} ({on})", first="  ", rest="    ")
+        put_step(screen, step(finding), 4)
+    for item in drift[:_LINES]:
+        values = [_value(value) for value in rows(item, "values")]
+        values += ["…"] if item.get("values_truncated") else []
+        screen.paragraph(f"{item.get('key')} differs: {joined(values, 4)}", first="  ", rest="    ")
+    more = max(0, len(drift) - _LINES) + max(0, len(told) - _LINES)
+    if more:
+        screen.line(f"  … {plural(more, 'more setting')} in the whole report")
+
+
+def _value(value: Mapping[str, Any]) -> str:
+    shown = "unset" if value.get("value") is None else value["value"]
+    winner = f" ({value['winner']})" if value.get("winner") else ""
+    return f"{shown} on {plural(int(value.get('hosts') or 0), 'host')}{winner}"
+
+
+def _not_seen(screen: Screen, hosts: Mapping[str, Any]) -> None:
+    groups: dict[str, list[str]] = {}
+    for row in rows(hosts, "not_audited"):
+        reason = f" ({row['reason']})" if row.get("reason") else ""
+        groups.setdefault(f"{row.get('outcome')}{reason}", []).append(str(row.get("host")))
+    partial: dict[str, list[str]] = {}
+    for row in rows(hosts, "incomplete_hosts"):
+        reasons = "; ".join(str(reason) for reason in row.get("reasons") or []) or "seen in part"
+        partial.setdefault(reasons, []).append(str(row.get("host")))
+    said = [f"{joined(names, _NAMES)} {what}" for what, names in groups.items()]
+    said += [f"{joined(names, _NAMES)}: {what}" for what, names in partial.items()]
+    cut = int(hosts.get("not_audited_truncated") or 0) + int(hosts.get("incomplete_hosts_truncated") or 0)
+    for index, text in enumerate(said[:_LINES]):
+        lead: Span | str = Span("Not seen:", "bold") if index == 0 else ""
+        screen.paragraph(lead, text, first="" if index == 0 else "  ", rest="    ")
+    more = sum(len(names) for names in [*groups.values(), *partial.values()][_LINES:]) + cut
+    if more:
+        screen.line(f"  … {plural(more, 'more host')} in the whole report")
