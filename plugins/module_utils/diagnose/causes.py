@@ -27,9 +27,10 @@ eof_unnoticed_farewell small queue that arrived long after this side last sent, 
                        asked for anything. A slow first answer looks the same but for that.
 unread_data            queue of 2 or more otherwise.
 unknown                queue 0 without ``tcp_info``.
-eof_read               queue 0, and ``ack`` is clearly more recent than both ``recv`` and ``sent``: the FIN
-                       came alone, so the program read the end of the stream by itself. An ``ack`` just
-                       after ``sent`` may be the acknowledgement of that data and proves no FIN.
+eof_read               queue 0, and nothing but the FIN was ever received, or ``ack`` is clearly more recent
+                       than both ``recv`` and ``sent``: the FIN came alone, so the program read the end of
+                       the stream by itself. An ``ack`` just after ``sent`` may be the acknowledgement of
+                       that data and proves no FIN.
 eof_consumed           queue 0 otherwise: reading exactly the last bytes consumed a FIN that came with them.
                        Limits: keepalive answers refresh ``ack`` and can make it look like ``eof_read``.
 ====================== =================================================================================
@@ -91,8 +92,8 @@ TLS_LENGTHS = frozenset((24, 25, 32, 58, 70, 86))
 -SHA384 86."""
 
 TLS_PORTS = frozenset(
-    (443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 2376, 3269, 4443, 5061, 5671, 6443, 6514, 6697)
-    + (8443, 8883, 9443, 10250)
+    {443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 2376, 3269, 4443, 5061, 5671, 6443, 6514, 6697}
+    | {8443, 8883, 9443, 10250}
 )
 """Ports registered for TLS or in common use for it (IANA service names; 4443, 6443, 8443, 9443, 10250 by custom)."""
 
@@ -175,6 +176,8 @@ def _still_sending(socket: TcpSocket) -> bool:
 def _end_consumed(info: TcpInfo | None) -> str:
     if info is None:
         return UNKNOWN
+    if info.bytes_received is not None and info.bytes_received <= _FIN:
+        return EOF_READ
     newest_data = min(info.last_data_recv_ms, info.last_data_sent_ms)
     return EOF_READ if newest_data - info.last_ack_recv_ms >= FIN_APART_MS else EOF_CONSUMED
 
