@@ -1,0 +1,235 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user gets: the wheel, the collection's tarball, and the virtual environment that ``make`` sets up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hatchling.build
+import pytest
+import yaml
+from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
+from test_all import judge, read_junit, suites
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ("plugins", "playbooks", "roles", "meta")
+PREFIX = "ansible_collections/lastack/linux/"
+
+
+def shipped_files() -> set[str]:
+    """Return the files that every package must hold, as paths below the root."""
+    found = (path for folder in SHIPPED for path in (ROOT / folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(ROOT)) for path in found if path.suffix != ".pyc"}
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Name to content of every file of the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        name = hatchling.build.build_wheel(str(folder))
+    finally:
+        os.chdir(before)
+    with zipfile.ZipFile(folder / name) as archive:
+        return {one: archive.read(one) for one in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Name to content of every file of the collection's tarball."""
+    folder = tmp_path_factory.mktemp("collection")
+    command = [str(Path(sys.executable).with_name("ansible-galaxy")), "collection", "build", "--output-path"]
+    environment = {**os.environ, "ANSIBLE_HOME": str(folder / "home")}
+    subprocess.run([*command, str(folder)], check=True, cwd=ROOT, env=environment, capture_output=True, timeout=120)
+    contents = {}
+    with tarfile.open(folder / f"lastack-linux-{VERSION}.tar.gz") as archive:
+        for member in archive:
+            assert member.isfile() or member.isdir(), f"{member.name} is a link or worse"
+            file = archive.extractfile(member)
+            if file is not None:
+                contents[member.name] = file.read()
+    return contents
+
+
+def test_versions_agree() -> None:
+    galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
+    assert galaxy["version"] == VERSION
+
+
+def test_same_builder_everywhere() -> None:
+    project = pyproject()
+    assert project["build-system"]["requires"][0] in project["project"]["optional-dependencies"]["dev"]
+
+
+def test_every_test_tool_is_pinned() -> None:
+    for requirement in pyproject()["project"]["optional-dependencies"]["dev"]:
+        assert "==" in requirement
+
+
+def test_wheel_holds_the_collection(wheel: dict[str, bytes]) -> None:
+    ours = {name.removeprefix(PREFIX) for name in wheel if name.startswith(PREFIX)}
+    assert shipped_files() <= ours
+    assert ours - shipped_files() == {"galaxy.yml"}
+
+
+def test_wheel_holds_nothing_else(wheel: dict[str, bytes]) -> None:
+    information = f"lastack-{VERSION}.dist-info/"
+    assert [name for name in wheel if not name.startswith((PREFIX, information))] == []
+    assert f"{information}licenses/LICENSE" in wheel
+    entry = wheel[f"{information}entry_points.txt"].decode()
+    assert "lastack = ansible_collections.lastack.linux.plugins.plugin_utils.cli.main:main" in entry
+    assert f"Version: {VERSION}\n" in wheel[f"{information}METADATA"].decode()
+
+
+def test_tarball_holds_the_collection(tarball: dict[str, bytes]) -> None:
+    assert shipped_files() | {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= set(tarball)
+
+
+def test_tarball_holds_nothing_of_the_clone(tarball: dict[str, bytes]) -> None:
+    tops = {name.partition("/")[0] for name in tarball}
+    clone = {"tests", "bench", "scripts", "collections", "lastack-runs", "pyproject.toml", "Makefile", ".venv", ".git"}
+    assert not tops & clone
+    assert [name for name in tops if name.startswith(".")] == []
+    assert [name for name in tarball if name.endswith(".pyc") or "__pycache__" in name] == []
+
+
+@pytest.mark.parametrize("package", ["wheel", "tarball"])
+def test_no_path_of_the_builder(package: str, request: pytest.FixtureRequest) -> None:
+    contents: Mapping[str, bytes] = request.getfixturevalue(package)
+    for name, content in contents.items():
+        assert not name.startswith("/")
+        assert ".." not in Path(name).parts
+        assert str(ROOT).encode() not in content, name
+
+
+def test_editable_installs_link_and_never_copy() -> None:
+    """A copied file would win over the clone's newer one (harness.md)."""
+    build = pyproject()["tool"]["hatch"]["build"]
+    assert build["dev-mode-dirs"] == ["collections"]
+    assert "force-include" not in build
+    assert "force-include" not in build["targets"]["wheel"]
+    assert (ROOT / "collections" / PREFIX.removesuffix("/")).resolve() == ROOT
+
+
+# The suites.
+
+
+def test_every_test_folder_has_a_suite() -> None:
+    paths = {path for suite in suites() for path in suite.paths}
+    folders = {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders <= paths
+
+
+@pytest.mark.parametrize(
+    ("status", "passed", "failed", "expected"),
+    [
+        (0, 3, 0, "passed"),
+        (5, 0, 0, "DID NOT RUN"),
+        (0, 0, 0, "DID NOT RUN"),
+        (1, 3, 1, "FAILED"),
+        (2, 0, 0, "FAILED"),
+        (124, 3, 0, "FAILED"),
+    ],
+)
+def test_a_suite_without_tests_is_no_success(status: int, passed: int, failed: int, expected: str) -> None:
+    assert judge(status, passed, failed) == expected
+
+
+def test_junit_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text(
+        '<testsuites><testsuite><testcase name="a"/><testcase name="b"><failure/></testcase>'
+        '<testcase name="c"><skipped message="no node"/></testcase><testcase name="d"><error/></testcase>'
+        '<testcase name="e"><skipped message="no node"/></testcase></testsuite></testsuites>',
+        encoding="utf-8",
+    )
+    assert read_junit(path) == (1, 2, 2, {"no node": 2})
+
+
+# The virtual environment. A stand-in for Python says what a machine's own would; nothing is installed.
+
+
+def set_up(folder: Path, python: str, *, apt_get: bool) -> subprocess.CompletedProcess[str]:
+    """Run ``scripts/setup-venv`` of a copy of the clone with a stand-in for Python, as a user who is not root."""
+    (folder / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "setup-venv", folder / "scripts")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("sh", "dirname", "cksum", "cat", "sed", "rm", "mkdir", "mv", "tail"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    for name, text in {"id": "echo 1000", "python3": python, **({"apt-get": "exit 9"} if apt_get else {})}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": str(programs)}
+    return subprocess.run(
+        [str(folder / "scripts" / "setup-venv")],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+NO_ENSUREPIP = f"""case "$2" in *ensurepip*) exit 1;; esac
+exec {sys.executable} "$@\""""
+TOO_OLD = """case "$2" in *version_info*) exit 1;; *) echo 3.9.2;; esac"""
+
+
+def test_no_ensurepip_on_debian_names_the_package(tmp_path: Path) -> None:
+    done = set_up(tmp_path / "clone", NO_ENSUREPIP, apt_get=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "sudo apt-get install python3-venv" in done.stderr
+    assert not (tmp_path / "clone" / ".venv").exists()
+
+
+def test_no_ensurepip_elsewhere_names_the_way_out(tmp_path: Path) -> None:
+    done = set_up(tmp_path / "clone", NO_ENSUREPIP, apt_get=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "PYTHON=" in done.stderr
+
+
+def test_an_old_python_is_one_sentence(tmp_path: Path) -> None:
+    done = set_up(tmp_path / "clone", TOO_OLD, apt_get=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Python 3.11 or newer" in done.stderr
+    assert "3.9.2" in done.stderr
+
+
+def test_an_interrupted_set_up_is_made_anew(tmp_path: Path) -> None:
+    """The state says ``unfinished`` until pip has ended well; such an environment is thrown away."""
+    failing_pip = f"""case "$2" in venv) mkdir -p "$3/bin"; printf '#!/bin/sh\\nexit 1\\n' >"$3/bin/python";
+/bin/chmod +x "$3/bin/python"; exit 0;; esac
+exec {sys.executable} "$@\""""
+    clone = tmp_path / "clone"
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "lastack-setup").write_text("unfinished\n", encoding="utf-8")
+    (clone / ".venv" / "half-made").touch()
+    done = set_up(clone, failing_pip, apt_get=False)
+    assert done.returncode == 2
+    assert "pip could not install" in done.stderr
+    assert not (clone / ".venv" / "half-made").exists()
+    assert (clone / ".venv" / "lastack-setup").read_text(encoding="utf-8") == "unfinished\n"
