@@ -22,6 +22,7 @@ __all__ = [
     "count_descriptors",
     "descriptor_folder_has_size",
     "list_pids",
+    "measure_descriptors",
     "parse_cgroup",
     "parse_limits",
     "parse_stat",
@@ -102,16 +103,20 @@ def descriptor_folder_has_size(proc: str = "/proc") -> bool:
         return False
 
 
-def count_descriptors(pid: int, *, proc: str = "/proc", has_size: bool | None = None) -> int | None:
-    """Return how many descriptors a process has open; ``None`` when that cannot be read.
+def measure_descriptors(pid: int, *, proc: str = "/proc", has_size: bool) -> int:
+    """Return how many descriptors a process has open; raises ``OSError`` when it has vanished or denies it.
 
-    ``has_size`` is the answer of ``descriptor_folder_has_size``, to be asked once for many processes.
+    ``has_size`` is the answer of ``descriptor_folder_has_size``, asked once for many processes: with it the count is
+    one ``stat``, open to everyone, otherwise the folder is listed, which needs the right to.
     """
     path = f"{proc}/{pid}/fd"
+    return os.stat(path).st_size if has_size else len(os.listdir(path))
+
+
+def count_descriptors(pid: int, *, proc: str = "/proc") -> int | None:
+    """Return how many descriptors a process has open; ``None`` when that cannot be read."""
     try:
-        if descriptor_folder_has_size(proc) if has_size is None else has_size:
-            return os.stat(path).st_size
-        return len(os.listdir(path))
+        return measure_descriptors(pid, proc=proc, has_size=descriptor_folder_has_size(proc))
     except OSError:
         return None
 

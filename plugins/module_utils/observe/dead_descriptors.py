@@ -1,0 +1,169 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Descriptors of TCP sockets that no table shows any more: the end stage of a leak."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import (
+    all_processes_visible,
+    descriptor_folder_has_size,
+    list_pids,
+    measure_descriptors,
+)
+from ansible_collections.lastack.linux.plugins.module_utils.observe.records import DeadDescriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
+
+__all__ = ["find_dead_descriptors"]
+
+# ruff: noqa: PTH115 - pathlib costs several times as much, for every descriptor of the machine
+
+_PREFIX = "socket:["
+_ATTRIBUTE = "system.sockprotoname"
+# MPTCP sockets have names of their own, and their dumps are others.
+_TCP_NAMES = frozenset({b"TCP", b"TCPv6"})
+_CHECK_EVERY = 1024
+
+
+class _Candidate(NamedTuple):
+    pid: int
+    descriptor: str
+    link: str
+
+
+def find_dead_descriptors(
+    live_inodes: Callable[[], set[int] | None],
+    *,
+    proc: str = "/proc",
+    deadline: Deadline | None = None,
+    minimum_open: int = 32,
+) -> DeadDescriptors:
+    """Count, by process, the descriptors of TCP sockets that are in no dump.
+
+    ``live_inodes`` returns the inodes of every socket that the dumps of all network namespaces show now, or ``None``
+    if one could not be read: then there is no verdict. It is called before and after the look, and only descriptors
+    count whose socket is in neither answer and that are still the same afterwards; so connections that open and close
+    meanwhile do not. A socket that is not yet connected looks dead too: one or two mean nothing.
+
+    Processes with fewer than ``minimum_open`` descriptors are left out, those with the most come first. A socket
+    that several processes hold counts for each. ``complete`` is false if anything was denied, hidden or cut short,
+    or if the kernel does not name the protocol (``system.sockprotoname``, net/socket.c, xattr(7)).
+    """
+    before = live_inodes()
+    if before is None:
+        return DeadDescriptors({}, 0, 0, complete=False)
+    look = _Look(proc, deadline)
+    candidates = look.collect(before, minimum_open)
+    # Two sets of hundreds of thousands at once would double the memory.
+    del before
+    if look.unsupported:
+        candidates = []
+    after = live_inodes() if candidates else set()
+    if after is None:
+        return DeadDescriptors({}, look.examined, look.denied, complete=False)
+    by_pid: dict[int, int] = {}
+    for candidate in candidates:
+        # Looked at after the dump: a socket that was closed before it must not count.
+        if _inode(candidate.link) not in after and _read_link(proc, candidate) == candidate.link:
+            by_pid[candidate.pid] = by_pid.get(candidate.pid, 0) + 1
+    complete = not (look.cut or look.denied or look.unsupported) and all_processes_visible(proc)
+    return DeadDescriptors(by_pid, look.examined, look.denied, complete)
+
+
+class _Look:
+    """The state of one pass over all processes."""
+
+    def __init__(self, proc: str, deadline: Deadline | None) -> None:
+        self.examined = 0
+        self.denied = 0
+        self.unsupported = False
+        self.cut = False
+        self._proc = proc
+        self._deadline = deadline
+
+    def collect(self, live: set[int], minimum_open: int) -> list[_Candidate]:
+        """Return TCP descriptors whose inode is not among ``live``."""
+        candidates: list[_Candidate] = []
+        for pid in self._largest_first(minimum_open):
+            if self.unsupported or self._over():
+                break
+            try:
+                candidates.extend(self._collect_from(pid, live))
+            except PermissionError:
+                self.denied += 1
+                continue
+            except OSError:
+                continue
+            self.examined += 1
+        return candidates
+
+    def _over(self) -> bool:
+        self.cut = self.cut or (self._deadline is not None and self._deadline.passed())
+        return self.cut
+
+    def _largest_first(self, minimum_open: int) -> list[int]:
+        has_size = descriptor_folder_has_size(self._proc)
+        sizes: list[tuple[int, int]] = []
+        for pid in list_pids(self._proc):
+            try:
+                size = measure_descriptors(pid, proc=self._proc, has_size=has_size)
+            except PermissionError:
+                self.denied += 1
+                continue
+            except OSError:
+                continue
+            if size >= minimum_open:
+                sizes.append((-size, pid))
+        return [pid for _, pid in sorted(sizes)]
+
+    def _collect_from(self, pid: int, live: set[int]) -> list[_Candidate]:
+        candidates = []
+        folder = os.open(f"{self._proc}/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with os.scandir(folder) as entries:
+                for count, entry in enumerate(entries):
+                    if count % _CHECK_EVERY == 0 and self._over():
+                        break
+                    try:
+                        link = os.readlink(entry.name, dir_fd=folder)
+                    except (FileNotFoundError, ProcessLookupError):
+                        continue
+                    if link.startswith(_PREFIX) and _inode(link) not in live:
+                        candidate = _Candidate(pid, entry.name, link)
+                        if self._is_tcp(candidate):
+                            candidates.append(candidate)
+        finally:
+            os.close(folder)
+        return candidates
+
+    def _is_tcp(self, candidate: _Candidate) -> bool:
+        path = f"{self._proc}/{candidate.pid}/fd/{candidate.descriptor}"
+        try:
+            # Through the link to the socket itself: the link has no such attribute.
+            return os.getxattr(path, _ATTRIBUTE).rstrip(b"\0") in _TCP_NAMES
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESRCH):
+                self.unsupported = True
+            return False
+
+
+def _read_link(proc: str, candidate: _Candidate) -> str | None:
+    try:
+        return os.readlink(f"{proc}/{candidate.pid}/fd/{candidate.descriptor}")
+    except OSError:
+        return None
+
+
+def _inode(link: str) -> int:
+    try:
+        return int(link[len(_PREFIX) : -1])
+    except ValueError:
+        return 0
