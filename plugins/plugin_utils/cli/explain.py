@@ -1,0 +1,98 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``lastack explain``: a page in the terminal, or the index of all pages."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS, CommandError
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import add_colour_option, wants_colour, write
+
+__all__ = ["SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "explain a finding, a TCP state, a cause or a runtime: what it means and what to do"
+
+_KIND_TITLES = {
+    "state": "TCP states",
+    "finding": "Findings",
+    "cause": "Causes of a CLOSE_WAIT socket",
+    "flag": "Flags beside a cause",
+    "runtime": "What to change in the program, per runtime",
+}
+_REMEDIES = {
+    "app": "the application",
+    "kernel": "a kernel setting",
+    "limits": "a limit",
+    "none": "nothing to do",
+}
+_BOLD, _CODE, _END = "\x1b[1m", "\x1b[36m", "\x1b[0m"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``lastack explain``."""
+    parser.add_argument(
+        "page",
+        nargs="?",
+        metavar="ID|STATE|CAUSE",
+        help="such as close_wait.leak, TIME_WAIT or eof_read; without it, the index of all pages",
+    )
+    add_colour_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one page or the index."""
+    from ansible_collections.lastack.linux.plugins.plugin_utils.explain import (  # noqa: PLC0415 - not for probe
+        UnknownPage,
+        load_page,
+    )
+
+    colour = wants_colour(arguments.colour)
+    if arguments.page is None:
+        write(_index(colour=colour))
+        return SUCCESS
+    try:
+        page = load_page(arguments.page)
+    except UnknownPage as error:
+        raise CommandError(str(error)) from None
+    lines = [f"# {page.id}: {page.title}", ""]
+    if page.remedy is not None:
+        lines += [f"Remedy: {page.remedy} ({_REMEDIES[page.remedy]})", ""]
+    text = "\n".join(lines) + page.body
+    write(_coloured(text) if colour else text)
+    return SUCCESS
+
+
+def _index(*, colour: bool) -> str:
+    from ansible_collections.lastack.linux.plugins.plugin_utils.explain import (  # noqa: PLC0415 - not for probe
+        KINDS,
+        load_page,
+        page_ids,
+    )
+
+    lines = []
+    for kind in KINDS:
+        title = _KIND_TITLES[kind]
+        lines.append(f"{_BOLD}{title}{_END}" if colour else title)
+        lines += [f"  {name:<26} {load_page(name).title}" for name in page_ids(kind)]
+        lines.append("")
+    lines.append("lastack explain ID prints a page.")
+    return "\n".join(lines)
+
+
+def _coloured(markdown: str) -> str:
+    """Headings bold, commands and code in one colour; the words and their places stay the same."""
+    lines, fenced = [], False
+    for line in markdown.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced:
+            lines.append(f"    {_CODE}{line}{_END}" if line else "")
+        elif line.startswith("#"):
+            lines.append(f"{_BOLD}{line.lstrip('# ')}{_END}")
+        else:
+            shown = re.sub(r"`([^`]+)`", rf"{_CODE}\1{_END}", line)
+            lines.append(re.sub(r"\*\*([^*]+)\*\*", rf"{_BOLD}\1{_END}", shown))
+    return "\n".join(lines)

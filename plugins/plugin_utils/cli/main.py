@@ -1,0 +1,119 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``lastack`` command: its parser, and what holds for every subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli import completion, explain, probe, report
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import (
+    BROKEN_PIPE,
+    ERROR,
+    INTERRUPTED,
+    CommandError,
+)
+
+__all__ = ["build_parser", "main"]
+
+_EPILOG = """\
+Exit status: 0, whatever is found; 1 only with --fail-on and such findings; 2 for an error.
+
+  lastack probe                      this host, right now, one screen
+  lastack probe --watch 10           every ten seconds, with what changed
+  lastack explain close_wait.leak    what it means, how to prove it, how to fix it
+  lastack report RUN_FOLDER          an audit's screen again
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like every other complaint of ``lastack``."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ERROR, f"lastack: {message}\nTry '{self.prog} --help'.\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command; ``completion`` is generated from it."""
+    parser = _Parser(
+        prog="lastack",
+        description="Tells which TCP trouble is the kernel's, which is a limit's and which is the application's.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for module in (probe, report, explain, completion):
+        name = module.__name__.rpartition(".")[2]
+        command = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}.",
+            allow_abbrev=False,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (the process's own by default) and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A screen that is not UTF-8 shows "?" for what it lacks; that is no reason to fail.
+            stream.reconfigure(errors="replace")
+    try:
+        status = _dispatch(argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _abandon_output()
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        _abandon_output()
+        return _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except Exception:  # noqa: BLE001 - a defect must not look like status 1, which belongs to findings
+        import traceback  # noqa: PLC0415 - only for a defect
+
+        traceback.print_exc()
+        return _complain("this is a defect of lastack; please report it with the lines above")
+    return status
+
+
+def _dispatch(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = build_parser().parse_args(argv)
+        return int(arguments.run(arguments))
+    except SystemExit as ended:
+        # argparse ends --help, --version and its own errors this way.
+        return ended.code if isinstance(ended.code, int) else 0
+    except CommandError as error:
+        return _complain(str(error))
+
+
+def _complain(sentence: str) -> int:
+    sys.stderr.write(f"lastack: {sentence}\n")
+    return ERROR
+
+
+def _abandon_output() -> None:
+    """Let the interpreter's last flush go nowhere: the reader is gone or no longer listens."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

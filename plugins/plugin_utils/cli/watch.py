@@ -1,0 +1,149 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``lastack probe --watch``: look after look, and what changed between them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS, exit_status
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.probe import as_json
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import (
+    on_terminal,
+    screen_width,
+    wants_colour,
+    write,
+)
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
+    CAUSE_WORDS,
+    age,
+    clean,
+    count,
+    data,
+    dominant_cause,
+    limit_words,
+    rows,
+)
+
+__all__ = ["Look", "run", "summarise"]
+
+_STATES = ("CLOSE_WAIT", "TIME_WAIT", "ESTABLISHED")
+"""Always in the line; others only while they change or are many."""
+_SIGNS = ("SYN_RECV", "FIN_WAIT2", "LAST_ACK")
+_MANY = 100
+_LINES = 8
+"""Looks that the live view keeps above the screen of the last one."""
+
+Report = Mapping[str, Any]
+
+
+class Look(NamedTuple):
+    """One look and when it was made."""
+
+    report: Report
+    moment_s: float
+    """Of the monotonic clock, for rates."""
+
+
+def run(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> int:
+    """Call ``look`` every ``arguments.watch`` seconds and show it, until Ctrl-C or a finding of ``--fail-on``."""
+    show: Callable[[Look, Look | None], None]
+    if arguments.json:
+        show = _show_json
+    elif on_terminal():
+        return _live(arguments, look)
+    else:
+        show = _show_line
+    return _repeat(arguments, look, show)
+
+
+def summarise(now: Look, before: Look | None) -> str:
+    """One line: the time, the states of interest with their change per minute, and the worst offender."""
+    parts = [str(now.report.get("collected_at") or "")[11:19]]
+    minutes = (now.moment_s - before.moment_s) / 60 if before else 0.0
+    states, earlier = data(now.report, "states"), data(before.report, "states") if before else {}
+    for state in (*_STATES, *_SIGNS):
+        number = states.get(state)
+        if not isinstance(number, int):
+            continue
+        change = _change(number, earlier.get(state), minutes)
+        if state in _STATES or number >= _MANY or change:
+            parts.append(f"{state} {count(number)}{change}")
+    offenders = rows(data(now.report, "close_wait"), "offenders")
+    parts.append(_offender(offenders[0]) if offenders else "no leak")
+    dead = data(now.report, "dead_sockets").get("total")
+    if isinstance(dead, int) and dead:
+        parts.append(f"dead sockets {count(dead)}")
+    if data(now.report, "completeness").get("complete") is not True:
+        parts.append("PARTIAL")
+    return "  ".join(parts)
+
+
+def _change(number: int, earlier: object, minutes: float) -> str:
+    if not isinstance(earlier, int) or minutes <= 0 or number == earlier:
+        return ""
+    return f" ({(number - earlier) / minutes:+,.0f}/min)"
+
+
+def _offender(offender: Report) -> str:
+    cause = dominant_cause(data(offender, "causes"))
+    use = limit_words(data(offender, "descriptors"))
+    words = [
+        count(offender.get("count")),
+        age(data(offender, "age_s")),
+        CAUSE_WORDS.get(cause, CAUSE_WORDS["unknown"]),
+        f"descriptors {use}" if use else "",
+    ]
+    return f"worst: {clean(offender.get('app'))} " + ", ".join(word for word in words if word)
+
+
+def _repeat(
+    arguments: argparse.Namespace, look: Callable[[], dict[str, Any]], show: Callable[[Look, Look | None], None]
+) -> int:
+    before = None
+    while True:
+        started = time.monotonic()
+        now = Look(look(), started)
+        show(now, before)
+        if status := exit_status(now.report, arguments.fail_on):
+            return status
+        before = now
+        time.sleep(max(0.0, arguments.watch - (time.monotonic() - started)))
+
+
+def _show_json(now: Look, before: Look | None) -> None:
+    del before
+    write(as_json(now.report, one_line=True))
+
+
+def _show_line(now: Look, before: Look | None) -> None:
+    write(summarise(now, before))
+
+
+def _live(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> int:
+    # Rich and the text renderer are for this view alone: a piped watch starts without them.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_host  # noqa: PLC0415
+
+    colour = wants_colour(arguments.colour)
+    lines: deque[str] = deque(maxlen=_LINES)
+    status = SUCCESS
+    with Live(console=Console(no_color=not colour, highlight=False), auto_refresh=False) as live:
+
+        def show(now: Look, before: Look | None) -> None:
+            lines.append(summarise(now, before))
+            screen = render_host(now.report, colour=colour, width=screen_width())
+            ending = f"every {arguments.watch:g} s; Ctrl-C ends it"
+            view = Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
+            live.update(Text("\n\n").join([view, Text.from_ansi(screen), Text(ending, style="dim")]), refresh=True)
+
+        status = _repeat(arguments, look, show)
+    return status

@@ -1,0 +1,176 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages of ``lastack explain``: one per TCP state, finding, cause, flag and runtime."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["KINDS", "SECTIONS", "Page", "UnknownPage", "load_page", "page_ids"]
+
+_PAGES = Path(__file__).parent / "pages"
+
+SECTIONS = ("What it means", "Who must act", "How to confirm", "How to fix", "What does not help")
+"""The headings of every page, in this order."""
+
+_IDS: Mapping[str, tuple[str, ...]] = {
+    "state": (
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "CLOSING",
+        "BOUND_INACTIVE",
+    ),
+    "finding": (
+        "close_wait.leak",
+        "close_wait.stuck_accept",
+        "close_wait.idle_pool",
+        "close_wait.unread_body",
+        "close_wait.inherited",
+        "close_wait.growing",
+        "fd.dead_sockets",
+        "fd.process_near_limit",
+        "fd.system_near_limit",
+        "fd.soft_limit_low",
+        "time_wait.bucket_overflow",
+        "time_wait.closed_here",
+        "time_wait.normal",
+        "ports.near_exhaustion",
+        "listen.overflow",
+        "listen.backlog_capped",
+        "syn.cookies_sent",
+        "orphans.near_limit",
+        "memory.pressure",
+        "conntrack.near_limit",
+        "sysctl.drift",
+        "sysctl.shadowed",
+        "sysctl.harmful",
+        "sysctl.unknown_key",
+        "view.incomplete",
+    ),
+    "cause": (
+        "unaccepted",
+        "eof_unnoticed",
+        "eof_unnoticed_tls",
+        "eof_unnoticed_farewell",
+        "unread_data",
+        "eof_read",
+        "eof_consumed",
+        "half_close",
+        "unknown",
+    ),
+    "flag": ("shared", "kernel_owned"),
+    "runtime": (
+        "runtime.java",
+        "runtime.node",
+        "runtime.python",
+        "runtime.go",
+        "runtime.ruby",
+        "runtime.php",
+        "runtime.native",
+    ),
+}
+
+KINDS = tuple(_IDS)
+"""``state``, ``finding``, ``cause``, ``flag``, ``runtime``."""
+
+#: Other spellings: of ss(8), of netstat(8), of RFC 9293, and the bare runtimes.
+_ALIASES: Mapping[str, str] = {
+    "estab": "ESTABLISHED",
+    "synreceived": "SYN_RECV",
+    "newsynrecv": "SYN_RECV",
+    "unconn": "CLOSE",
+    "closed": "CLOSE",
+    "listening": "LISTEN",
+    "java": "runtime.java",
+    "node": "runtime.node",
+    "nodejs": "runtime.node",
+    "python": "runtime.python",
+    "go": "runtime.go",
+    "golang": "runtime.go",
+    "ruby": "runtime.ruby",
+    "php": "runtime.php",
+    "native": "runtime.native",
+}
+
+_MOST_NAMED = 60
+"""Characters of an unknown id that are repeated in the message."""
+
+
+class UnknownPage(LookupError):  # noqa: N818 - the name is public; a lookup that found nothing is no defect
+    """No page has this id; the text says so in one sentence and names close ones."""
+
+
+class Page(NamedTuple):
+    """One page of ``lastack explain``."""
+
+    id: str
+    """The finding id, state, cause, flag or ``runtime.NAME`` that it explains."""
+    title: str
+    """One line without the id."""
+    kind: str
+    """One of ``KINDS``."""
+    remedy: str | None
+    """``app``, ``kernel``, ``limits`` or ``none``; ``None`` where no class applies."""
+    body: str
+    """Markdown: the sections of ``SECTIONS``, lines of at most 100 columns."""
+
+
+def page_ids(kind: str | None = None) -> list[str]:
+    """Return the ids of all pages, or of one kind, in the order of facts.md.
+
+    Raises:
+        KeyError: for a kind that is not in ``KINDS``.
+    """
+    if kind is not None:
+        return list(_IDS[kind])
+    return [name for names in _IDS.values() for name in names]
+
+
+def load_page(page_id: str) -> Page:
+    """Return the page of an id.
+
+    Case does not matter, and states may be spelt as ss(8), netstat(8) or RFC 9293 do (``CLOSE-WAIT``, ``ESTAB``).
+    The id is looked up in a fixed table: no path is ever made from it.
+
+    Raises:
+        UnknownPage: when there is no such page.
+    """
+    folded = {_fold(name): name for name in page_ids()}
+    wanted = _fold(page_id)
+    name = folded.get(wanted) or _ALIASES.get(wanted)
+    if name is None:
+        raise UnknownPage(_unknown(page_id, wanted, folded))
+    kind = next(kind for kind, names in _IDS.items() if name in names)
+    return _parse(name, kind, (_PAGES / f"{name}.md").read_text(encoding="utf-8"))
+
+
+def _fold(page_id: str) -> str:
+    return page_id.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def _unknown(page_id: str, wanted: str, folded: Mapping[str, str]) -> str:
+    inside = [name for fold, name in folded.items() if len(wanted) > 1 and wanted in fold]
+    near = [folded[fold] for fold in difflib.get_close_matches(wanted[:_MOST_NAMED], folded, n=3)]
+    close = list(dict.fromkeys([*near, *inside]))[:3]
+    hint = f"did you mean {' or '.join(close)}?" if close else '"lastack explain" lists all pages.'
+    return f"there is no page {page_id[:_MOST_NAMED]!a}; {hint}"
+
+
+def _parse(name: str, kind: str, text: str) -> Page:
+    head, _, body = text.partition("\n## ")
+    lines = [line for line in head.splitlines() if line.strip()]
+    title = lines[0].removeprefix(f"# {name}: ").strip()
+    remedies = [line.removeprefix("Remedy:").strip() for line in lines[1:] if line.startswith("Remedy:")]
+    return Page(name, title, kind, remedies[0] if remedies else None, f"## {body.strip()}\n")
