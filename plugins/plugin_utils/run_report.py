@@ -1,0 +1,157 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a run folder to its reports: merge the hosts, write the fleet report, the text screen and the HTML page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
+from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet
+from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
+    FLEET,
+    HTML,
+    TEXT,
+    RunFolder,
+    RunFolderError,
+    utc_now,
+)
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, load_host_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Finished", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
+
+_SILENT = "nothing came back from this host: its task did not run or was killed"
+
+# lastack.host/1 allows the name this many characters; the file's own name is safe whatever its length.
+_NAME_LENGTH = 256
+
+
+class Finished(NamedTuple):
+    """What a finished run leaves."""
+
+    fleet: dict[str, Any]
+    text: str
+    """The first screen, plain."""
+    text_path: str
+    html_path: str
+
+
+def merge_run(path: str) -> dict[str, Any]:
+    """Merge the host reports of a run folder into ``lastack.fleet/1``; writes nothing.
+
+    Hosts without an outcome count as ``missing``, host files that cannot be used as ``invalid`` with the reason.
+    Raises ``RunFolderError``.
+    """
+    run = RunFolder.read(path)
+    merge, _ = _merge(run)
+    return merge.result(_run_of(run))
+
+
+def waiting_hosts(run: RunFolder) -> int:
+    """Return of how many hosts nothing has been heard yet."""
+    return sum(1 for outcome in run.outcomes().values() if outcome is None)
+
+
+def finish_run(run: RunFolder) -> Finished:
+    """Merge and render the run and mark it as finished; raises ``RunFolderError``.
+
+    The manifest is written last: a run that was interrupted here is still unfinished, and can be finished again.
+    """
+    try:
+        with run.exclusive():
+            run.manifest["finished_at"] = utc_now()
+            merge, outcomes = _merge(run)
+            finished = _write(run, merge)
+            run.close(outcomes)
+            return finished
+    except OSError as error:
+        raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
+
+
+def rerender_run(path: str) -> tuple[dict[str, Any], str]:
+    """Merge and render a run folder again, whether it finished or was cut short.
+
+    Returns the fleet report and the path of the HTML page; the path is empty if the folder cannot be written.
+    Raises ``RunFolderError`` for a folder that is no run folder or whose run still goes on.
+    """
+    run = RunFolder.read(path)
+    if run.is_live():
+        started = run.manifest["started_at"]
+        raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
+    merge, _ = _merge(run)
+    try:
+        with run.exclusive():
+            finished = _write(run, merge)
+    except OSError:
+        return merge.result(_run_of(run)), ""
+    return finished.fleet, finished.html_path
+
+
+def _run_of(run: RunFolder) -> dict[str, Any]:
+    return {key: run.manifest[key] for key in ("id", "made_by", "version", "started_at", "finished_at")}
+
+
+def _merge(run: RunFolder) -> tuple[FleetMerge, dict[str, Outcome]]:
+    merge = FleetMerge()
+    final = {}
+    for host, known in run.outcomes().items():
+        outcome = known or Outcome("missing", _SILENT, None)
+        if outcome.outcome == "ok":
+            outcome = _add(run, merge, host, outcome)
+        if outcome.outcome != "ok":
+            merge.add_not_audited(one_line(host, _NAME_LENGTH), outcome.outcome, outcome.reason)
+        final[host] = outcome
+    return merge, final
+
+
+def _add(run: RunFolder, merge: FleetMerge, host: str, outcome: Outcome) -> Outcome:
+    if outcome.file is None:
+        return Outcome("invalid", "the run folder names no report of this host", None)
+    try:
+        report = load_host_report(run.report_path(outcome.file))
+    except InvalidReport as error:
+        return Outcome("invalid", f"{outcome.file} {error}", None)
+    name = one_line(host, _NAME_LENGTH)
+    report["host"]["inventory_name"] = name
+    merge.add(name, report)
+    return outcome
+
+
+def _write(run: RunFolder, merge: FleetMerge) -> Finished:
+    fleet = merge.result(_run_of(run))
+    html_path = run.path / HTML
+    text = render_fleet(fleet, report_path=_readable(html_path))
+    run.write(FLEET, json.dumps(fleet, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")
+    run.write(HTML, render_html(fleet, merge.worst_reports()).encode("utf-8"))
+    text_path = run.write(TEXT, text.rstrip("\n").encode("utf-8") + b"\n")
+    return Finished(fleet, text, str(text_path), str(html_path))
+
+
+def _readable(path: Path) -> str:
+    """Return ``path`` as a person would type it: relative where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)
+
+
+def summary_of(fleet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the few numbers of a fleet report that a playbook may want to act on."""
+    severities: dict[str, int] = {"critical": 0, "warning": 0, "info": 0}
+    for finding in fleet["findings"]:
+        severities[finding["severity"]] += 1
+    counted = ("meant", "audited", "failed", "unreachable", "invalid", "missing", "incomplete")
+    return {
+        "hosts": {key: fleet["hosts"][key] for key in counted},
+        "close_wait": dict(fleet["close_wait"]),
+        "findings": severities,
+    }
