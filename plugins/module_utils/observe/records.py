@@ -125,6 +125,8 @@ class NamespaceSockets(NamedTuple):
     destinations: list[Destination]
     """By ``used``, most first; cut where the caller asked."""
     warnings: list[Unseen]
+    full_sockets: int | None = None
+    """Sockets that count into ``alloc`` of /proc/net/sockstat; mini sockets do not, also those in FIN_WAIT2."""
 
 
 class NamespaceCounters(NamedTuple):

@@ -59,6 +59,7 @@ _FIN_WAIT2, _TIME_WAIT = 5, 6
 _MINI_TIMER = 3
 # Columns of a message (netlink header of 16 bytes, then struct inet_diag_msg).
 _STATE, _TIMER, _LOCAL_PORT, _PEER, _PEER_END, _INODE = 17, 18, 20, 22, 56, 84
+_OVER = "the time was over before all sockets were read"
 _NATIVE_INT = struct.Struct("=I")
 _TRANSIENT_ERRORS = frozenset({errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS, errno.EBUSY})
 
@@ -161,6 +162,9 @@ class SockDiag:
         """Run one dump, again if it breaks off, and return what its last attempt took."""
         trouble: DumpTrouble | None = None
         taken = start()
+        if self._deadline is not None and self._deadline.passed():
+            self._warn("deadline", _OVER)
+            return taken
         for _ in range(_ATTEMPTS):
             if self._netlink is None:
                 self._netlink = self._opener()
@@ -177,8 +181,16 @@ class SockDiag:
         if trouble is not None:
             if trouble.code == "dump_malformed":
                 raise SockDiagUnavailable(f"{trouble}, {_ATTEMPTS} times")
-            self.warnings.append(Unseen(trouble.code, 1, str(trouble)))
+            self._warn(trouble.code, str(trouble))
         return taken
+
+    def _warn(self, code: str, detail: str) -> None:
+        """Say it, once with a count if it happens again."""
+        for number, warning in enumerate(self.warnings):
+            if warning.code == code:
+                self.warnings[number] = warning._replace(occurrences=warning.occurrences + 1)
+                return
+        self.warnings.append(Unseen(code, 1, detail))
 
     def _attempt(self, netlink: socket.socket, query: bytes, taken: _Taker) -> None:
         deadline = self._deadline
@@ -198,7 +210,7 @@ class SockDiag:
                 if size == 0:
                     raise DumpTrouble("dump_malformed", "a datagram is empty")
                 if deadline is not None and deadline.passed():
-                    raise DumpTrouble("deadline", "the time was over before all sockets were read")
+                    raise DumpTrouble("deadline", _OVER)
         except OSError as error:
             _judge(error)
         if interrupted:
