@@ -144,6 +144,10 @@ def _inside(options: argparse.Namespace) -> int:
             time.sleep(0.05)
         # The moment after the last FIN: idle long enough for a cause.
         time.sleep(options.settle_s)
+        if options.outside:
+            print("ready", flush=True)
+            sys.stdin.read()
+            return 0
         return subprocess.run(options.command, check=False, timeout=options.limit_s).returncode
 
 
@@ -154,6 +158,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--wait-s", type=float, default=60, help="how long to wait for the leaks")
     parser.add_argument("--settle-s", type=float, default=0.3, help="how long to let them rest before the command")
     parser.add_argument("--limit-s", type=float, default=120, help="how long the command may take")
+    parser.add_argument("--outside", action="store_true", help="run the command on the machine, not in the namespaces")
     inside = INSIDE in arguments
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = parser.parse_args([word for word in arguments[:split] if word != INSIDE])
@@ -171,7 +176,15 @@ def main(arguments: list[str]) -> int:
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     spaces = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup"]
     command = ["unshare", *user, *spaces, "--", sys.executable, __file__, INSIDE, *arguments]
-    return subprocess.run(command, check=False).returncode
+    if not options.outside:
+        return subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as programs:
+        assert programs.stdout is not None
+        if programs.stdout.readline() != "ready\n":
+            return programs.wait()
+        status = subprocess.run(options.command, check=False, timeout=options.limit_s).returncode
+        programs.communicate()
+        return status
 
 
 if __name__ == "__main__":
