@@ -10,7 +10,7 @@ help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 audit: ## audit this machine: the first screen, and the path of an HTML report (PYTHON=python3.12 selects the interpreter)
-	@scripts/audit
+	@scripts/audit $(AUDIT_ARGS)
 
 demo: ## start leaking programs in a private namespace, look at them with lastack, remove everything
 	@scripts/demo
