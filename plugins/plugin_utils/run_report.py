@@ -61,13 +61,17 @@ def waiting_hosts(run: RunFolder) -> int:
     return sum(1 for outcome in run.outcomes().values() if outcome is None)
 
 
-def finish_run(run: RunFolder) -> Finished:
+def finish_run(run: RunFolder) -> Finished | None:
     """Merge and render the run and mark it as finished; raises ``RunFolderError``.
+
+    Returns ``None`` if another process of the run has done so and nothing came in since.
 
     The manifest is written last: a run that was interrupted here is still unfinished, and can be finished again.
     """
     try:
         with run.exclusive():
+            if run.manifest["finished"] and not run.journal_exists:
+                return None
             run.manifest["finished_at"] = utc_now()
             merge, outcomes = _merge(run)
             finished = _write(run, merge)

@@ -1,0 +1,258 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Ansible module ``lastack.linux.tcp_facts``: one look at a host's TCP sockets, returned as a fact."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tcp_facts
+short_description: Tell a host's leaked, lingering and overflowing TCP connections apart
+version_added: 0.1.0
+description:
+  - Looks once at every TCP socket of a host, in every network namespace, and reports what is wrong with them as
+    one C(lastack.host/1) report.
+  - Names the applications that hold connections in C(CLOSE_WAIT), says why, since when, and how close they are
+    to their limit of open files.
+  - Says whether C(TIME_WAIT) matters at all, which ports, listen queues, descriptors and tables are under
+    pressure, and which file sets the kernel's TCP settings.
+  - Changes nothing on the host, ends no process, closes no socket, and installs nothing.
+  - No command line leaves the host.
+author:
+  - the lastack authors (@lastack)
+requirements:
+  - Python 3.9 or newer on the host
+options:
+  namespaces:
+    description:
+      - Which network namespaces to read.
+      - With V(all), those of containers and the named ones too, which needs root.
+      - With V(host), only the one in which the module runs.
+    type: str
+    choices: [all, host]
+    default: all
+  top:
+    description:
+      - How many entries each list of the report keeps, worst first. What is cut is counted.
+      - From 1 to 1000.
+    type: int
+    default: 20
+  min_age_s:
+    description:
+      - A connection in C(CLOSE_WAIT) for less than so many seconds is in transit and no offence.
+      - Where the kernel shows only that the age may lie on either side, the socket counts as undecided.
+    type: float
+    default: 60.0
+  sockets:
+    description:
+      - Also list the C(CLOSE_WAIT) sockets one by one, up to a cap.
+    type: bool
+    default: false
+  store:
+    description:
+      - A folder on the controller. Each host's whole report is written there, and the fact becomes a summary of
+        less than 4 KiB, so that thousands of hosts fit into memory.
+      - The folder is one run (C(lastack.run/1)). M(lastack.linux.tcp_run) starts and finishes it; without that
+        this module starts it, and C(lastack report) renders it.
+      - Hosts that are unreachable, fail or send an invalid report are recorded there with the reason.
+      - It is written in check mode too, because it is the output.
+      - Needs the result, so it cannot be used with C(async) and C(poll=0).
+    type: path
+  gather:
+    description:
+      - Which parts to look at. V(all) is all of them, and a name with V(!) in front leaves one out.
+      - The names are V(close_wait), V(dead_sockets), V(time_wait), V(ports), V(listeners), V(descriptors),
+        V(memory), V(conntrack), V(counters) and V(sysctls).
+      - The counts of all TCP states always belong to the report.
+    type: list
+    elements: str
+    default: [all]
+  redact:
+    description:
+      - Replace what may carry a secret (names in paths, credentials in names) before the report leaves the host.
+    type: bool
+    default: true
+  timeout_s:
+    description:
+      - Deadline for the whole look, from 1 to 3600 seconds. What it cut short is said in the report.
+    type: float
+    default: 30.0
+attributes:
+  check_mode:
+    description: Can run in check mode and do everything it does otherwise, because it only reads.
+    support: full
+  diff_mode:
+    description: Returns what changes or may change in check mode.
+    support: none
+    details: Nothing changes.
+  facts:
+    description: Returns facts under C(ansible_facts).
+    support: full
+  async:
+    description: Can be used with the C(async) keyword.
+    support: full
+    details: With O(store) only when C(poll) is above 0.
+  action:
+    description: Has a part that runs on the controller.
+    support: full
+  platform:
+    description: Operating systems it works on.
+    support: full
+    platforms: linux
+seealso:
+  - module: lastack.linux.tcp_run
+notes:
+  - Needs no privileges, but sees only its own processes and namespace without root, and says so in the report.
+"""
+
+EXAMPLES = r"""
+- name: Look at TCP on the host
+  lastack.linux.tcp_facts:
+  become: true
+
+- name: Stop where an application is leaking connections
+  ansible.builtin.assert:
+    that: ansible_facts.lastack.findings | selectattr('severity', 'eq', 'critical') | list | length == 0
+    fail_msg: "{{ ansible_facts.lastack.findings | map(attribute='summary') | join(' ') }}"
+
+- name: Look only at leaks that are at least ten minutes old, socket by socket
+  lastack.linux.tcp_facts:
+    gather: [close_wait, dead_sockets]
+    min_age_s: 600
+    sockets: true
+  become: true
+
+- name: Keep the reports of many hosts in a folder on the controller
+  lastack.linux.tcp_facts:
+    store: lastack-runs/before-the-release
+  become: true
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts to add.
+  returned: success
+  type: dict
+  contains:
+    lastack:
+      description:
+        - The report C(lastack.host/1), or with O(store) its summary.
+      returned: success
+      type: dict
+      contains:
+        schema:
+          description: The contract that the report keeps.
+          returned: success
+          type: str
+          sample: lastack.host/1
+        host:
+          description: Which host this is. RV(ansible_facts.lastack.host.name) is what it calls itself.
+          returned: success
+          type: dict
+          sample:
+            name: web-17
+            inventory_name: web-17.example.org
+            kernel: 6.1.0-28-amd64
+            os: Debian GNU/Linux 12 (bookworm)
+        collected_at:
+          description: When the look began, RFC 3339 UTC.
+          returned: success
+          type: str
+          sample: "2026-11-23T04:30:12Z"
+        completeness:
+          description: What was read and what was not, with the reasons.
+          returned: success
+          type: dict
+          sample:
+            complete: true
+            source: sock_diag
+            privileged: true
+        states:
+          description: How many sockets are in each of the twelve TCP states; null is unknown.
+          returned: success
+          type: dict
+          sample:
+            ESTABLISHED: 2280
+            TIME_WAIT: 812
+            CLOSE_WAIT: 2
+        totals:
+          description: The few numbers that count.
+          returned: with O(store)
+          type: dict
+          sample:
+            close_wait: 2441
+            close_wait_offenders: 3
+            close_wait_undecided: 3
+            dead_sockets: 312
+            time_wait: 11204
+        close_wait:
+          description: The connections that an application does not close, grouped by application.
+          returned: without O(store), if gathered
+          type: dict
+          sample:
+            total: 2441
+            oldest_s: {at_least: 10800.4, at_most: null}
+            offenders: []
+            truncated: 0
+        findings:
+          description: What asks for a decision, worst first, each with exactly one remedy class.
+          returned: success
+          type: list
+          elements: dict
+          sample:
+            - id: close_wait.unread_body
+              severity: critical
+              remedy: app
+              subject: checkout-api
+              summary: checkout-api holds 2,198 connections whose response body it neither read nor closed.
+        stored:
+          description: The path of the whole report on the controller.
+          returned: with O(store)
+          type: str
+          sample: /srv/lastack-runs/20261123T043000Z/hosts/web-17.example.org.json
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lastack.linux.plugins.module_utils.report import Options, OptionsError, collect_report
+
+
+def main() -> None:
+    """Look at this host once, as the task asks."""
+    module = AnsibleModule(
+        argument_spec={
+            "namespaces": {"type": "str", "choices": ["all", "host"], "default": "all"},
+            "top": {"type": "int", "default": 20},
+            "min_age_s": {"type": "float", "default": 60.0},
+            "sockets": {"type": "bool", "default": False},
+            "store": {"type": "path"},
+            "gather": {"type": "list", "elements": "str", "default": ["all"]},
+            "redact": {"type": "bool", "default": True},
+            "timeout_s": {"type": "float", "default": 30.0},
+            # The sysctl catalogue, which the action plugin hands over: a host has no YAML reader.
+            "_catalogue": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    options = Options(
+        collector="tcp_facts",
+        min_age_s=given["min_age_s"],
+        top=given["top"],
+        namespaces=given["namespaces"],
+        sockets=given["sockets"],
+        gather=tuple(given["gather"]),
+        redact=given["redact"],
+        timeout_s=given["timeout_s"],
+        catalogue=given["_catalogue"],
+    )
+    try:
+        report = collect_report(options)
+    except OptionsError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"The host's TCP state cannot be read: {error}.")
+    module.exit_json(changed=False, ansible_facts={"lastack": report})
+
+
+if __name__ == "__main__":
+    main()
