@@ -5,65 +5,233 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import datetime
+import json
+import time
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["GATHER_SUBSETS", "Options", "OptionsError", "collect_report", "gather_subsets"]
-
-GATHER_SUBSETS = (
-    "close_wait",
-    "dead_sockets",
-    "time_wait",
-    "ports",
-    "listeners",
-    "descriptors",
-    "memory",
-    "conntrack",
-    "counters",
-    "sysctls",
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.dead_sockets import dead_sockets_section
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import descriptors_section
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.findings import derive_findings
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.listeners import (
+    apps_by_port,
+    listener_apps,
+    listeners_section,
 )
-"""What can be left out of a look; states and completeness always belong to it."""
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.memory import conntrack_section, memory_section
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.offenders import CloseWaitResult, group_close_wait
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.ports import ephemeral_ports_section
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.sysctl_drift import judge_sysctls, sysctl_section
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.time_wait import time_wait_section
+from ansible_collections.lastack.linux.plugins.module_utils.look import Look
+from ansible_collections.lastack.linux.plugins.module_utils.observe.counters import SELECTED
+from ansible_collections.lastack.linux.plugins.module_utils.observe.descriptors import read_system_descriptors
+from ansible_collections.lastack.linux.plugins.module_utils.observe.host import read_host
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctls import read_sysctls
+from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import no_states
+from ansible_collections.lastack.linux.plugins.module_utils.options import (
+    GATHER_SUBSETS,
+    Options,
+    OptionsError,
+    check_options,
+)
+from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
-class OptionsError(ValueError):
-    """An option of a look makes no sense; the text says which and why in one sentence."""
+__all__ = ["GATHER_SUBSETS", "Options", "OptionsError", "collect_report", "fit_report"]
 
-
-class Options(NamedTuple):
-    """How to look at a host; the module's options of the same names."""
-
-    collector: str = "probe"
-    """``tcp_facts``, ``agent``, ``sweep`` or ``probe``."""
-    min_age_s: float = 60.0
-    top: int = 20
-    namespaces: str = "all"
-    sockets: bool = False
-    gather: tuple[str, ...] = ("all",)
-    redact: bool = True
-    timeout_s: float = 30.0
-    catalogue: Mapping[str, Mapping[str, Any]] = {}
-    """Sysctl keys to report, as ``plugin_utils.catalogue.for_target`` gives them."""
-
-
-def gather_subsets(gather: tuple[str, ...]) -> frozenset[str]:
-    """Return the subsets that ``gather`` asks for; ``!name`` leaves one out, ``all`` is every one.
-
-    Raises:
-        OptionsError: for a name that is no subset.
-    """
-    wanted: set[str] = set()
-    names = [name.strip() for name in gather if name.strip()]
-    if not any(not name.startswith("!") for name in names):
-        names.insert(0, "all")
-    for name in sorted(names, key=lambda text: text.startswith("!")):
-        bare = name.lstrip("!")
-        if bare not in (*GATHER_SUBSETS, "all"):
-            raise OptionsError(f"gather: {bare!r} is not one of all, {', '.join(GATHER_SUBSETS)}.")
-        subsets = set(GATHER_SUBSETS) if bare == "all" else {bare}
-        wanted = wanted - subsets if name.startswith("!") else wanted | subsets
-    return frozenset(wanted)
+_MAX_BYTES = 256 * 1024
+_MAX_SOCKETS = 1000
+_MAX_NAMESPACES = 50
+_MAX_WARNINGS = 20
+_SHRINKABLE = (
+    ("close_wait", "sockets", "sockets_truncated"),
+    ("namespaces", None, "namespaces_truncated"),
+    ("close_wait", "offenders", "truncated"),
+    ("descriptors", "processes", "truncated"),
+    ("listeners", None, "listeners_truncated"),
+    ("dead_sockets", "offenders", "truncated"),
+    ("findings", None, "findings_truncated"),
+)
 
 
 def collect_report(options: Options, *, proc: str = "/proc", root: str = "/") -> dict[str, Any]:
-    """Look at this host once and return its report."""
-    raise NotImplementedError
+    """Look at this host once and return its report, a JSON-able ``lastack.host/1`` object of at most 256 KiB.
+
+    Raises:
+        OptionsError: an option makes no sense. Nothing on the host is an error: what could not be read is said in
+            ``completeness``.
+    """
+    subsets = check_options(options)
+    started = time.monotonic()
+    moment = datetime.datetime.now(datetime.timezone.utc)
+    look = Look(options, subsets, proc=proc, root=root)
+    report = _head(look, root)
+    report["collected_at"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    close_wait = _close_wait(look)
+    report.update(_states(look))
+    if "close_wait" in subsets:
+        report["close_wait"] = close_wait.section
+    report.update(_pressure(look))
+    sysctl_findings: list[dict[str, Any]] = []
+    if "sysctls" in subsets:
+        states, unseen = read_sysctls(list(options.catalogue), proc=proc, root=root)
+        look.unseen += unseen
+        report["sysctls"] = sysctl_section(states)
+        sysctl_findings = judge_sysctls(states, options.catalogue)
+    report["completeness"] = _completeness(look, close_wait.completeness)
+    report["findings"], report["findings_truncated"] = derive_findings(report, sysctl_findings, top=options.top)
+    report["duration_s"] = round(time.monotonic() - started, 3)
+    return fit_report(report)
+
+
+def fit_report(report: dict[str, Any], max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
+    """Halve the longest lists, best entries first to go, until the report's JSON has at most ``max_bytes``.
+
+    What goes is counted in the lists' own ``truncated`` keys and said in ``completeness.warnings``.
+    """
+    cut = 0
+    for key, inner, counter in _SHRINKABLE:
+        while len(json.dumps(report)) > max_bytes:
+            holder = report if inner is None else report.get(key, {})
+            entries = holder.get(key if inner is None else inner)
+            if not entries:
+                break
+            kept = entries[: len(entries) // 2]
+            holder[key if inner is None else inner] = kept
+            holder[counter] = holder.get(counter, 0) + len(entries) - len(kept)
+            cut += len(entries) - len(kept)
+    if cut:
+        detail = f"entries were left out to keep the report below {max_bytes // 1024} KiB"
+        report["completeness"]["warnings"].append({"code": "report_cut", "count": cut, "detail": detail})
+        report["completeness"]["complete"] = False
+    return report
+
+
+def _head(look: Look, root: str) -> dict[str, Any]:
+    host = read_host(proc=look.proc, root=root)
+    options = look.options
+    return {
+        "schema": "lastack.host/1",
+        "host": {
+            "name": clean_text(host.name),
+            "boot_id": _clean(host.boot_id),
+            "kernel": _clean(host.kernel),
+            "os": _clean(host.os),
+            "virtualization": _clean(host.virtualization),
+        },
+        "collector": {"name": options.collector, "version": VERSION},
+        "options": {
+            "min_age_s": options.min_age_s,
+            "top": options.top,
+            "namespaces": options.namespaces,
+            "gather": sorted(look.subsets),
+            "redact": options.redact,
+        },
+    }
+
+
+def _states(look: Look) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = [
+        {
+            "id": sockets.namespace,
+            "label": look.labels[sockets.namespace],
+            "states": sockets.states,
+            "counters": _selected(look, sockets.namespace),
+        }
+        for sockets in look.sockets
+    ]
+    entries.sort(key=lambda entry: (entry["label"] != "host", -_trouble(entry["states"]), entry["id"]))
+    return {
+        "states": _sum_states([sockets.states for sockets in look.sockets]),
+        "namespaces": entries[:_MAX_NAMESPACES],
+        "namespaces_truncated": max(0, len(entries) - _MAX_NAMESPACES),
+    }
+
+
+def _selected(look: Look, namespace: int) -> dict[str, int]:
+    counters = look.counters.get(namespace)
+    if counters is None or "counters" not in look.subsets:
+        return {}
+    return {name: counters.counters[name] for name in SELECTED if name in counters.counters}
+
+
+def _trouble(states: Mapping[str, int | None]) -> int:
+    return (states["CLOSE_WAIT"] or 0) * 1000 + sum(count or 0 for count in states.values())
+
+
+def _sum_states(all_states: Sequence[Mapping[str, int | None]]) -> dict[str, int | None]:
+    total = no_states() if all_states else dict.fromkeys(no_states())
+    for states in all_states:
+        for name, count in states.items():
+            if count is not None:
+                total[name] = (total[name] or 0) + count
+    return total
+
+
+def _close_wait(look: Look) -> CloseWaitResult:
+    options = look.options
+    return group_close_wait(
+        look.close_wait,
+        look.owners,
+        look.processes.by_pid,
+        look.listeners,
+        look.listener_pids,
+        look.labels,
+        min_age_s=options.min_age_s,
+        top=options.top,
+        list_sockets=_MAX_SOCKETS if options.sockets else 0,
+        redact=options.redact,
+    )
+
+
+def _pressure(look: Look) -> dict[str, Any]:
+    subsets, top = look.subsets, look.options.top
+    apps = listener_apps(look.listener_pids, look.processes.by_pid)
+    sections: dict[str, Any] = {}
+    if "dead_sockets" in subsets:
+        sections["dead_sockets"] = dead_sockets_section(look.gap, look.dead, look.processes.by_pid, top=top)
+    if "time_wait" in subsets:
+        ports = apps_by_port(look.listeners, apps)
+        sections["time_wait"] = time_wait_section(look.sockets, look.counters, look.labels, ports, top=top)
+    if "ports" in subsets:
+        sections["ephemeral_ports"] = ephemeral_ports_section(look.sockets, look.counters, look.labels, top=top)
+    if "listeners" in subsets:
+        listeners = listeners_section(look.listeners, look.counters, look.labels, apps, top=top)
+        sections["listeners"], sections["listeners_truncated"] = listeners
+    if "descriptors" in subsets:
+        allocated, maximum = read_system_descriptors(look.proc)
+        sections["descriptors"] = descriptors_section(
+            look.descriptors, look.processes.by_pid, allocated=allocated, maximum=maximum, top=top
+        )
+    if "memory" in subsets:
+        sections["memory"] = memory_section(look.memory)
+    if "conntrack" in subsets:
+        tracked = {entry.namespace.inode: entry.conntrack for entry in look.survey.read if entry.conntrack}
+        sections["conntrack"] = conntrack_section(tracked, look.labels)
+    return sections
+
+
+def _completeness(look: Look, close_wait: Mapping[str, int]) -> dict[str, Any]:
+    merged: dict[tuple[str, str], int] = {}
+    for one in look.unseen:
+        key = (one.code, clean_text(one.detail, 512))
+        merged[key] = merged.get(key, 0) + one.occurrences
+    warnings = [{"code": code, "count": count, "detail": detail} for (code, detail), count in merged.items()]
+    sources = {sockets.source for sockets in look.sockets}
+    read, failed = len(look.survey.read), look.survey.failed
+    return {
+        "complete": not warnings and not failed and not close_wait["unattributed"],
+        "source": "none" if not sources else "proc_net" if "proc_net" in sources else "sock_diag",
+        "privileged": look.privileged,
+        "namespaces": {"seen": read + failed, "read": read, "failed": failed},
+        "close_wait": dict(close_wait),
+        "warnings": warnings[:_MAX_WARNINGS],
+    }
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else clean_text(text)
