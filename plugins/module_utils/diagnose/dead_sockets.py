@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import worst_descriptors
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import Identity, identify
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import UNKNOWN_APP, Identity, identify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def dead_sockets_section(
     for pid, count in (found.by_pid if found else {}).items():
         process = processes.get(pid)
         if count > 0:
-            identity = identify(process) if process else Identity("owner unknown", "unknown", None, None, None)
+            identity = identify(process) if process else Identity(UNKNOWN_APP, "unknown", None, None, None)
             by_app[identity.app][pid] = count
             identities.setdefault(identity.app, identity)
     ranked = sorted(

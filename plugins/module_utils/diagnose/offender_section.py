@@ -12,7 +12,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.ages import
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes import FINDING_OF_CAUSE, UNACCEPTED
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import worst_descriptors
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import Identity, identify
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import UNKNOWN_APP, Identity, identify
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _strangers(group: Sequence[Blamed], processes: Mapping[int, Process]) -> lis
     shared: list[dict[str, Any]] = []
     for pid, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:STRANGERS]:
         process = processes.get(pid)
-        shared.append({"app": identify(process).app if process else "unknown program", "pid": pid})
+        shared.append({"app": identify(process).app if process else UNKNOWN_APP, "pid": pid})
     return shared
 
 

@@ -159,7 +159,7 @@ class _Programs:
         """Return a stand-in where no process is known: the socket's user is all there is to say."""
         user = self.users.get(uid)
         who = clean_text(f"user {user}" if user else f"uid {uid}", 64)
-        return Identity(f"owner unknown ({who})", kind, None, None, None)
+        return Identity(f"{UNKNOWN_APP} ({who})", kind, None, None, None)
 
 
 class _Draft(NamedTuple):
@@ -211,9 +211,8 @@ def _holding(socket: TcpSocket, holders: OwnerScan | None, known: _Programs) -> 
         return Owner(identity, None, (), (), kernel=kernel)
     strangers = tuple(pid for pid in pids if pid != lead and not known.same_program(lead, pid))
     own = tuple(pid for pid in pids if pid not in strangers)
-    return Owner(
-        known.identity(lead) or known.nobody(socket.uid, "unknown"), lead, own, strangers, False, len(pids) > 1
-    )
+    identity = known.identity(lead) or known.nobody(socket.uid, "unknown")
+    return Owner(identity, lead, own, strangers, shared=len(pids) > 1)
 
 
 def _lead(pids: Sequence[int], known: _Programs) -> int | None:

@@ -67,7 +67,7 @@ def ephemeral_ports_section(
     top: int = 20,
 ) -> list[dict[str, Any]]:
     """Return ``ephemeral_ports`` of the host report: one entry a namespace that uses any, worst destination first."""
-    entries = []
+    entries: list[dict[str, Any]] = []
     for one in sockets:
         if not one.destinations:
             continue

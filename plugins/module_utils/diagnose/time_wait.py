@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["integer_of", "time_wait_section"]
 
+_DIGITS = 20
 _MAX_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 
 
@@ -38,7 +39,7 @@ def time_wait_section(
 
     ``port_apps`` names who listens, by namespace and port (``listeners.apps_by_port``).
     """
-    entries = []
+    entries: list[dict[str, Any]] = []
     for one in sockets:
         own = counters.get(one.namespace)
         buckets = integer_of(own.sysctls.get(_MAX_BUCKETS)) if own else None
@@ -67,6 +68,5 @@ def time_wait_section(
 
 def integer_of(text: str | None) -> int | None:
     """Return a sysctl's value as a number that is not negative, ``None`` for anything else."""
-    if text is None or not text.strip().isascii() or not text.strip().isdigit():
-        return None
-    return int(text.strip()[:20])
+    digits = (text or "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS else None
