@@ -237,8 +237,9 @@ def _failed_reason(raw: Mapping[str, Any]) -> str:
 
 
 def _exception_text(exception: object) -> str:
-    """Return the message of an exception in a module: text, or from ansible-core 2.19 on a summary object."""
-    if isinstance(exception, str):
-        lines = exception.strip().splitlines()
-        return one_line(lines[-1]) if lines else ""
-    return _text(getattr(getattr(exception, "event", None), "msg", None))
+    """Return the last line of a traceback: text, or from ansible-core 2.19 on inside a summary object."""
+    event = getattr(exception, "event", None)
+    for said in (exception, getattr(event, "msg", None), getattr(event, "formatted_traceback", None)):
+        if isinstance(said, str) and said.strip():
+            return one_line(said.strip().splitlines()[-1])
+    return ""

@@ -74,7 +74,7 @@ options:
     default: true
   timeout_s:
     description:
-      - Deadline for the whole look, from 1 to 3600 seconds. What it cut short is said in the report.
+      - Deadline for the whole look, in seconds, above 0 and up to 3600. What it cut short is said in the report.
     type: float
     default: 30.0
 attributes:
@@ -213,7 +213,8 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lastack.linux.plugins.module_utils.report import Options, OptionsError, collect_report
+from ansible_collections.lastack.linux.plugins.module_utils.options import Options, OptionsError
+from ansible_collections.lastack.linux.plugins.module_utils.report import collect_report
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.lastack.linux.plugins.module_utils.report import OptionsError, gather_subsets
+from ansible_collections.lastack.linux.plugins.module_utils.options import OptionsError, gather_subsets
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 
 __all__ = ["LOOK_OPTIONS", "AuditOptionError", "check_flag", "check_options", "check_variable_names"]
 
 _MAX_TOP = 1000
-_MAX_AGE_S = 10 * 365 * 86400
+_MAX_AGE_S = 1_000_000_000
 _MAX_TIMEOUT_S = 3600
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
@@ -72,7 +72,11 @@ def _min_age(value: object) -> float:
 
 
 def _timeout(value: object) -> float:
-    return _within(value, "must be a number of seconds from 1 to 3600", 1, _MAX_TIMEOUT_S)
+    rule = "must be a number of seconds above 0 and up to 3600"
+    seconds = _within(value, rule, 0, _MAX_TIMEOUT_S)
+    if not seconds:
+        raise ValueError(rule)
+    return seconds
 
 
 def _within(value: object, rule: str, low: float, high: float, *, whole: bool = False) -> float:

@@ -52,7 +52,9 @@ HOSTS = "hosts"
 FLEET = "fleet.json"
 HTML = "report.html"
 TEXT = "report.txt"
-_OURS = frozenset({MANIFEST, JOURNAL, HOSTS, FLEET, HTML, TEXT, LOCK})
+
+# The last one is what a caller keeps of the output of ansible-playbook (scripts/audit does).
+_OURS = frozenset({MANIFEST, JOURNAL, HOSTS, FLEET, HTML, TEXT, LOCK, "ansible.log"})
 _TEMPORARY = ".new-"
 
 _NAMES_SHOWN = 3
