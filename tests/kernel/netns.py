@@ -74,6 +74,10 @@ class PrivateNamespace:
         self._kept.append(thing)
         return thing
 
+    def kept(self, kind: type[T]) -> list[T]:
+        """Everything of this type that ``keep`` was given so far."""
+        return [thing for thing in self._kept if isinstance(thing, kind)]
+
     @overload
     def run(self, what: Sequence[str], *, timeout_s: float = ...) -> str: ...
     @overload
