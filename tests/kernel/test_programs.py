@@ -36,7 +36,7 @@ EXPECTED = [
     Expected("idle_pool_tls", "idle_pool_tls.py", "python", "eof_unnoticed_tls", "close_wait.idle_pool", "client"),
     Expected("unread_body", "unread_body.py", "python", "unread_data", "close_wait.unread_body", "client"),
     Expected("node_unread", "node_unread.js", "node", "unread_data", "close_wait.unread_body", "client"),
-    Expected("java_unread", "UnreadBody", "java", "unread_data", "close_wait.unread_body", "client"),
+    Expected("java_unread", "UnreadBody.java", "java", "unread_data", "close_wait.unread_body", "client"),
     Expected("missing_close", "missing_close.py", "python", "eof_read", "close_wait.leak", "server"),
     Expected("stuck_accept", "stuck_accept.py", "python", "unaccepted", "close_wait.stuck_accept", "server"),
     Expected("shared_holder", "shared_holder.py", "python", "eof_unnoticed", "close_wait.inherited", "client"),
