@@ -80,6 +80,10 @@ def fleet_view(fleet: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _asks(counts: Mapping[str, int]) -> bool:
+    return bool(counts["critical"] or counts["warning"])
+
+
 def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int]) -> str:
     part, hosts = data(fleet, "close_wait"), data(fleet, "hosts")
     if not hosts.get("audited"):

@@ -74,7 +74,7 @@ class Ledger:
         notes = [[] if index in self._told else self._notes(finding) for index, finding in shown]
         columns = [Column("severity"), Column("who acts"), Column("finding"), Column("subject", least=12)]
         if any(row[-1] for row in table):
-            columns.append(Column("hosts"))
+            columns.append(Column("hosts", least=10))
         else:
             table = [row[:-1] for row in table]
         screen.table(columns, table, notes)

@@ -22,7 +22,7 @@ _INLINE = re.compile(r"(`+)(.+?)\1|\*\*(.+?)\*\*|(?<![\w*])\*([^*\s][^*]*)\*(?![
 
 
 def to_html(markdown: str, *, top: int = 4) -> Markup:
-    """Headings (a "#" becomes ``<hTOP>``), paragraphs, lists, code blocks, code, bold and emphasis; the rest as text."""
+    """Headings ("#" becomes ``<hTOP>``), paragraphs, lists, code blocks, code, bold, emphasis; the rest is text."""
     return Markup("\n").join(_blocks(markdown.splitlines(), top))
 
 

@@ -102,16 +102,13 @@ class Screen:
         pieces, used = [_span(first)], display_width(_span(first).text)
         for index, word in enumerate(words):
             size = display_width(word.text)
-            if len(pieces) > 1 and used + 1 + size > self.width:
+            # A command stands apart from the sentence before it.
+            gap = "" if len(pieces) == 1 else "  " if word.style == "command" and index > 1 else " "
+            if gap and used + len(gap) + size > self.width:
                 self.line(*pieces)
-                pieces, used = [Span(rest)], display_width(rest)
-            if len(pieces) > 1:
-                # Two commands or figures stand apart from the sentence before them.
-                gap = "  " if word.style == "command" and index > 1 else " "
-                pieces.append(Span(gap))
-                used += len(gap)
-            pieces.append(word)
-            used += size
+                pieces, used, gap = [Span(rest)], display_width(rest), ""
+            pieces += [Span(gap), word]
+            used += len(gap) + size
         if words:
             self.line(*pieces)
 
@@ -143,12 +140,14 @@ class Screen:
                 self.paragraph(*note, first="    ", rest="      ")
 
     def _row(self, row: Sequence[Span], columns: Sequence[Column], widths: Sequence[int]) -> None:
-        pieces = [Span("  ")]
-        for cell, column, width in zip(row, columns, widths, strict=True):
-            text = cut(cell.text, width) if column.least else cell.text
-            padding = " " * (width - display_width(text))
-            parts = [Span(padding), Span(text, cell.style)] if column.right else [Span(text, cell.style), Span(padding)]
-            pieces += [*parts, Span("  ")]
+        pieces, room = [Span("  ")], self.width - 2
+        for cell, column, wanted in zip(row, columns, widths, strict=True):
+            width = max(0, min(wanted, room))
+            text = cut(cell.text, width) if width else ""
+            padding = Span(" " * (width - display_width(text)))
+            pieces += [padding, Span(text, cell.style)] if column.right else [Span(text, cell.style), padding]
+            pieces.append(Span("  "))
+            room -= width + 2
         self.line(*pieces)
 
     def text(self) -> str:

@@ -91,7 +91,7 @@ def _calm(screen: Screen, fleet: Mapping[str, Any]) -> None:
     undecided = int(waiting.get("undecided") or 0)
     fate = f" ({count(undecided)} undecided: look again in a minute)" if undecided else " in transit"
     total = int(waiting.get("total") or 0)
-    share = f", worst {percent(worst['used_percent'])} of its limit on {worst.get('host')}" if worst else ""
+    share = f" (≤ {percent(worst['used_percent'])} of the limit)" if worst.get("used_percent") is not None else ""
     whole = hosts.get("audited") == hosts.get("meant") and not hosts.get("incomplete")
     screen.paragraph(
         Span("Nothing needs a decision." if whole else "Nothing needs a decision in what was seen.", "good"),
@@ -117,12 +117,12 @@ def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> Non
         rest="  ",
     )
     columns = [
-        Column("application", least=18),
+        Column("application", least=14),
         Column("hosts", right=True),
         Column("sockets", right=True),
-        Column("worst host", least=16),
+        Column("worst host", least=12),
         Column("oldest"),
-        Column("why"),
+        Column("why", least=12),
         Column("descriptors", right=True),
     ]
     shown = apps[:_APPS]
@@ -183,7 +183,8 @@ def _dead_sockets(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> N
 def _time_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
     part = data(fleet, "time_wait")
     worst, full = data(part, "worst"), int(part.get("overflowing_hosts") or 0)
-    near = f", at most {percent(worst['used_percent'])} of the limit (on {worst.get('host')})" if worst else ""
+    share = worst.get("used_percent")
+    near = f", at most {percent(share)} of the limit (on {worst.get('host')})" if share is not None else ""
     verdict = f"the limit was reached on {plural(full, 'host')}" if full else "normal, holds no descriptor"
     screen.gap()
     screen.paragraph(f"{count(part.get('total'))}{near}: {verdict}", first=Span("TIME_WAIT  ", "bold"), rest="  ")

@@ -111,8 +111,8 @@ def _close_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> No
         Column("application", least=16),
         Column("sockets", right=True),
         Column("oldest"),
-        Column("why"),
-        Column("descriptors"),
+        Column("why", least=12),
+        Column("descriptors", least=12),
     ]
     table: list[list[Span | str]] = [
         [
