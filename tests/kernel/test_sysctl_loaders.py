@@ -65,7 +65,7 @@ _CASES = [case for case in _TREES.CASES if not any(name.split("/")[0] == "lib" f
 
 @pytest.mark.parametrize("loader", _LOADERS)
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
-def test_the_loader_writes_what_the_resolver_says(case: Any, loader: str, tmp_path: Path) -> None:
+def test_the_loader_writes_what_the_resolver_says(case: Any, loader: str, tmp_path: Path) -> None:  # noqa: ANN401 - a module loaded by path has no types
     program = _LOADERS[loader]
     if program is None or not Path("/usr/lib/sysctl.d").is_dir():
         pytest.skip(f"no loader for {loader} on this machine")

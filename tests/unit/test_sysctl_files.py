@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.observe import rooted_files
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import (
+    Assignment,
     resolve,
     sysctl_key,
     sysctl_path,
@@ -34,8 +35,8 @@ def test_winners(case: Case, tmp_path: Path) -> None:
     assert resolution.certain
 
 
-def places(lines: dict[str, tuple[object, ...]]) -> dict[str, list[str]]:
-    return {key: [line.place for line in found] for key, found in lines.items()}  # type: ignore[attr-defined]
+def places(lines: dict[str, tuple[Assignment, ...]]) -> dict[str, list[str]]:
+    return {key: [line.place for line in found] for key, found in lines.items()}
 
 
 def test_overridden_names_the_lines_that_lose_at_boot(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_a_denied_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def deny(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(rooted_files.os, "scandir", deny)
+    monkeypatch.setattr(os, "scandir", deny)
     (record,) = resolve(root=str(tmp_path)).unseen
     assert (record.code, "/etc/sysctl.d" in record.detail) == ("sysctl_file_unreadable", True)
 

@@ -38,8 +38,9 @@ def judge_sysctls(states: Sequence[SysctlState], catalogue: Mapping[str, Mapping
     ``kernel``. Drift and shadowed lines are judged only where the files are certain.
     """
     findings: list[dict[str, Any]] = []
-    for state in states:
-        entry = catalogue.get(state.key, {})
+    for raw in states:
+        entry = catalogue.get(raw.key, {})
+        state = raw._replace(key=clean_text(raw.key, limit=_MAX_SUBJECT))
         harmful = _harmful(state, entry)
         found = (harmful, _drift(state), _shadowed(state), None if harmful else _unknown_key(state, entry))
         findings.extend(finding for finding in found if finding is not None)
@@ -257,7 +258,7 @@ def _finding(  # noqa: PLR0913 - the fields of a finding
         "id": finding_id,
         "severity": severity,
         "remedy": "kernel",
-        "subject": clean_text(state.key, limit=_MAX_SUBJECT),
+        "subject": state.key,
         "summary": summary,
         "evidence": evidence,
         "next_step": next_step,
