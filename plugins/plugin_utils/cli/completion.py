@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["SHELLS", "SUMMARY", "add_arguments", "run"]
 
@@ -79,7 +81,7 @@ def _argument(action: argparse.Action) -> _Argument:
 
         words = tuple(page_ids())
     if action.dest == "gather":
-        from ansible_collections.lastack.linux.plugins.module_utils.report import (  # noqa: PLC0415 - the same
+        from ansible_collections.lastack.linux.plugins.module_utils.options import (  # noqa: PLC0415 - the same
             GATHER_SUBSETS,
         )
 

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-import argparse
 import re
+from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS, CommandError
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import add_colour_option, wants_colour, write
 
+if TYPE_CHECKING:
+    import argparse
+
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "explain a finding, a TCP state, a cause or a runtime: what it means and what to do"
+SUMMARY = "explain a finding, a TCP state, a cause or a runtime"
 
 _KIND_TITLES = {
     "state": "TCP states",
@@ -57,10 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         page = load_page(arguments.page)
     except UnknownPage as error:
         raise CommandError(str(error)) from None
-    lines = [f"# {page.id}: {page.title}", ""]
-    if page.remedy is not None:
-        lines += [f"Remedy: {page.remedy} ({_REMEDIES[page.remedy]})", ""]
-    text = "\n".join(lines) + page.body
+    remedy = f"Remedy: {page.remedy} ({_REMEDIES[page.remedy]})\n\n" if page.remedy is not None else ""
+    text = f"# {page.id}: {page.title}\n\n{remedy}{page.body}"
     write(_coloured(text) if colour else text)
     return SUCCESS
 

@@ -10,8 +10,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli import completion, explain, probe, report
@@ -21,6 +20,9 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import (
     INTERRUPTED,
     CommandError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["build_parser", "main"]
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["BROKEN_PIPE", "ERROR", "FAILED", "INTERRUPTED", "LEVELS", "SUCCESS", "CommandError", "exit_status"]
 

@@ -19,7 +19,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import 
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.lastack.linux.plugins.module_utils.report import Options
+    from ansible_collections.lastack.linux.plugins.module_utils.options import Options
 
 __all__ = ["SUMMARY", "add_arguments", "as_json", "run"]
 
@@ -101,7 +101,7 @@ def as_json(report: object, *, one_line: bool = False) -> str:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from ansible_collections.lastack.linux.plugins.module_utils.report import (  # noqa: PLC0415 - explain needs none
+    from ansible_collections.lastack.linux.plugins.module_utils.options import (  # noqa: PLC0415 - explain needs none
         Options,
         OptionsError,
         gather_subsets,

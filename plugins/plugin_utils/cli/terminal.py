@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 __all__ = ["add_colour_option", "on_terminal", "screen_width", "wants_colour", "write"]
 

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS, exit_status
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import exit_status
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.probe import as_json
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import (
     on_terminal,
@@ -29,6 +28,9 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     limit_words,
     rows,
 )
+
+if TYPE_CHECKING:
+    import argparse
 
 __all__ = ["Look", "run", "summarise"]
 
@@ -127,15 +129,13 @@ def _show_line(now: Look, before: Look | None) -> None:
 
 def _live(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> int:
     # Rich and the text renderer are for this view alone: a piped watch starts without them.
+    from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_host  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_host  # noqa: PLC0415
-
     colour = wants_colour(arguments.colour)
     lines: deque[str] = deque(maxlen=_LINES)
-    status = SUCCESS
     with Live(console=Console(no_color=not colour, highlight=False), auto_refresh=False) as live:
 
         def show(now: Look, before: Look | None) -> None:
@@ -145,5 +145,4 @@ def _live(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> 
             view = Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
             live.update(Text("\n\n").join([view, Text.from_ansi(screen), Text(ending, style="dim")]), refresh=True)
 
-        status = _repeat(arguments, look, show)
-    return status
+        return _repeat(arguments, look, show)
