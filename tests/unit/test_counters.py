@@ -90,6 +90,7 @@ def test_what_is_missing_is_absent(tmp_path: Path) -> None:
         ("Tcp: A B\nTcp: 1 99999999999999999999999", {"A": 1}),
         ("Tcp: A\nTcpExt: A\nTcp: 1\nTcpExt: 2", {"A": 1}),
         ("Tcp A\nTcp 1", {}),
+        ("Tcp: A\nTcp: 1\nTcp: B\nTcp: 2", {"A": 1, "B": 2}),
         ("Tcp: A\nTcp: \u0661", {}),
     ],
 )

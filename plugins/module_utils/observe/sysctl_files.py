@@ -193,12 +193,10 @@ def resolve(*, root: str = "/", keys: Iterable[str] = ()) -> Resolution:
 def _visible(look: _Look, *, dot_files: bool) -> list[_File]:
     """Return the ``*.conf`` files that count, in the byte order of their base names."""
     found: dict[str, list[str]] = {}
-    seen: set[str] = set()
     for directory in _DIRECTORIES:
         where = look.files.locate(directory)
-        if where is None or where in seen:
+        if where is None:
             continue
-        seen.add(where)
         for name in look.names(where, directory):
             if name.endswith(".conf") and (dot_files or not name.startswith(".")):
                 found.setdefault(name, []).append(f"{directory}/{name}")
