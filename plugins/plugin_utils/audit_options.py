@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.options import OptionsError, gather_subsets
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["LOOK_OPTIONS", "AuditOptionError", "check_flag", "check_options", "check_variable_names"]
 

@@ -1,0 +1,31 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""First process of a test host: names the host, hides the machine's own state, starts a leak, becomes sshd."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+__all__: list[str] = []
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    socket.sethostname(given["hostname"])
+    for folder in ("/run", "/root", "/var/tmp"):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+    Path("/run/sshd").mkdir(mode=0o755)
+    if given["leak"]:
+        subprocess.Popen([sys.executable, given["leak"]], stdin=subprocess.DEVNULL)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", given["config"]])
+
+
+if __name__ == "__main__":
+    main()
