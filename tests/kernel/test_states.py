@@ -64,13 +64,13 @@ class Zoo:
         self.nowhere = {"v4": "192.0.2.7", "v6": "2001:db8::7", "mapped": "::ffff:192.0.2.7"}[kind]
         self.server = self.listener(PORT)
 
-    def socket(self, family: int) -> socket.socket:
+    def unconnected(self, family: int) -> socket.socket:
         made = self.netns.keep(self.netns.run(lambda: socket.socket(family, socket.SOCK_STREAM)))
         made.settimeout(10)
         return made
 
     def listener(self, port: int, *, backlog: int = 64, option: int | None = None) -> socket.socket:
-        server = self.socket(self.server_family)
+        server = self.unconnected(self.server_family)
         if self.server_family == socket.AF_INET6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -82,7 +82,7 @@ class Zoo:
         return server
 
     def client(self, port: int = PORT) -> socket.socket:
-        client = self.socket(self.client_family)
+        client = self.unconnected(self.client_family)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.connect((self.address, port))
         return client
@@ -100,7 +100,7 @@ class Zoo:
         return client, accepted
 
     def syn_sent(self) -> None:
-        client = self.socket(self.client_family)
+        client = self.unconnected(self.client_family)
         client.settimeout(0)
         with contextlib.suppress(BlockingIOError):
             client.connect((self.nowhere, 80))
@@ -142,7 +142,7 @@ class Zoo:
         client.close()
 
     def bound(self) -> None:
-        self.socket(self.server_family).bind((self.address, 0))
+        self.unconnected(self.server_family).bind((self.address, 0))
 
     def everything(self) -> dict[str, int]:
         """Make at least one socket of every state; how many of each there are then."""
