@@ -184,9 +184,15 @@ def test_drift_of_a_module_key_says_why() -> None:
 
 def test_a_removed_key_is_said_with_its_place_and_version() -> None:
     finding = only(state(RECYCLE, reload="1"))
-    assert finding["summary"].startswith(f"{LATER} sets {RECYCLE} = 1: ")
-    assert finding["next_step"] == f"Remove {RECYCLE} from {LATER}."
+    assert finding["summary"].startswith(f"{RECYCLE} = 1 is what {LATER} sets: ")
+    assert finding["next_step"] == f"Correct or remove {RECYCLE} in {LATER}."
     assert finding["evidence"]["removed"] == "4.12"
+
+
+def test_every_line_of_a_removed_key_is_to_go() -> None:
+    finding = only(state(RECYCLE, boot="1", reload="0"))
+    assert finding["evidence"]["places"] == [FILE, LATER]
+    assert finding["next_step"] == f"Correct or remove {RECYCLE} in {FILE} and {LATER}."
 
 
 def test_a_running_harmful_value_blames_only_the_file_that_says_it() -> None:

@@ -183,17 +183,19 @@ def _harmful_finding(
     state: SysctlState, entry: Mapping[str, Any], rule: Mapping[str, Any], hits: list[tuple[str, str | None]]
 ) -> dict[str, Any]:
     value = hits[0][0]
-    places = list(dict.fromkeys(place for said, place in hits if place and same_value(state.key, said, value)))
-    running = same_value(state.key, state.current, value)
-    if not places:
-        summary = f"{state.key} is {_quoted(value)}, and no file says so: {rule['reason']}"
-        next_step = f"Find out what set {state.key} to {_quoted(value)} and set the vetted value."
-    elif running:
-        summary = f"{state.key} is {_quoted(value)}, set by {' and '.join(places)}: {rule['reason']}"
-        next_step = f"Correct or remove {state.key} in {' and '.join(places)}, then set the running value."
+    places = list(dict.fromkeys(place for _, place in hits if place))
+    blamed = " and ".join(dict.fromkeys(place for said, place in hits if place and same_value(state.key, said, value)))
+    if same_value(state.key, state.current, value):
+        summary = f"{state.key} is {_quoted(value)}, {f'set by {blamed}' if blamed else 'and no file says so'}"
+        next_step = (
+            f"Correct or remove {state.key} in {' and '.join(places)}, then set the running value."
+            if places
+            else f"Find out what set {state.key} to {_quoted(value)} and set the vetted value."
+        )
     else:
-        summary = f"{' and '.join(places)} sets {state.key} = {_quoted(value)}: {rule['reason']}"
-        next_step = f"Remove {state.key} from {' and '.join(places)}."
+        summary = f"{state.key} = {_quoted(value)} is what {blamed} sets"
+        next_step = f"Correct or remove {state.key} in {' and '.join(places)}."
+    summary = f"{summary}: {rule['reason']}"
     evidence: dict[str, Any] = {
         "current": _value(state.current),
         "configured": _value(state.configured),
