@@ -104,7 +104,7 @@ class Look:
 
     def _forget_closed(self, missing: set[int]) -> None:
         """Leave out sockets that their program has closed since the dump: nobody holds them, also not the kernel."""
-        live = read_live_inodes(self.survey, proc=self.proc)
+        live = read_live_inodes(proc=self.proc)
         if live is not None:
             gone = missing - live
             self.close_wait = [one for one in self.close_wait if one.inode not in gone]
@@ -130,9 +130,7 @@ class Look:
         gap = suspected(self.memory.allocated_sockets, full)
         if not worth_a_look(gap, full):
             return gap, None
-        found = find_dead_descriptors(
-            lambda: read_live_inodes(self.survey, proc=self.proc), proc=self.proc, deadline=self.deadline
-        )
+        found = find_dead_descriptors(lambda: read_live_inodes(proc=self.proc), proc=self.proc, deadline=self.deadline)
         self.processes.read(sorted(found.by_pid, key=lambda pid: -found.by_pid[pid])[: 10 * self.options.top])
         if not found.complete:
             detail = "the look for dead sockets was denied or cut short: there may be more than are counted"

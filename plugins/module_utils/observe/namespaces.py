@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # ruff: noqa: PTH110, PTH116, PTH119, PTH123, PTH208 - pathlib costs several times as much, for every process
 
-__all__ = ["NamespaceUnreadable", "StrandedInNamespace", "call_inside", "find_namespaces"]
+__all__ = ["NamespaceUnreadable", "NamespaceVanished", "StrandedInNamespace", "call_inside", "find_namespaces"]
 
 T = TypeVar("T")
 
@@ -40,6 +40,10 @@ class NamespaceUnreadable(Exception):  # noqa: N818 - a state of the machine, co
         """Take the clause for a person."""
         super().__init__(reason)
         self.reason = reason
+
+
+class NamespaceVanished(NamespaceUnreadable):
+    """The way to a network namespace is gone: it died, or lives on with other processes (look for it again)."""
 
 
 class StrandedInNamespace(RuntimeError):  # noqa: N818 - it says where the thread is
@@ -105,7 +109,7 @@ def call_inside(namespace: NetworkNamespace, function: Callable[[], T]) -> T:
             _check(target, namespace.inode)
             setns(target, _CLONE_NEWNET)
         except (FileNotFoundError, ProcessLookupError) as error:
-            raise NamespaceUnreadable("it vanished") from error
+            raise NamespaceVanished("it vanished") from error
         except PermissionError as error:
             raise NamespaceUnreadable("entering it needs CAP_SYS_ADMIN and CAP_SYS_PTRACE") from error
         except OSError as error:
@@ -125,11 +129,11 @@ def _go_back(home: int) -> None:
 
 def _check(descriptor: int, inode: int) -> None:
     if filesystem_type(descriptor) != _NSFS_MAGIC:
-        raise NamespaceUnreadable("its path is no namespace any more")
+        raise NamespaceVanished("its path is no namespace any more")
     if fcntl.ioctl(descriptor, _NS_GET_NSTYPE) != _CLONE_NEWNET:
-        raise NamespaceUnreadable("its path is a namespace of another kind")
+        raise NamespaceVanished("its path is a namespace of another kind")
     if os.fstat(descriptor).st_ino != inode:
-        raise NamespaceUnreadable("its path is another network namespace by now")
+        raise NamespaceVanished("its path is another network namespace by now")
 
 
 def _own_path(proc: str) -> str:

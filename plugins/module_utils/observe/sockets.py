@@ -14,7 +14,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe import sock_diag
-from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import NamespaceUnreadable, call_inside
+from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
+    NamespaceUnreadable,
+    NamespaceVanished,
+    call_inside,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.observe.proc_net_sockets import (
     Wanted,
     inodes_by_proc_net,
@@ -86,6 +90,8 @@ def read_namespace(  # noqa: PLR0913 - one switch for each part of the answer
             return _by_sock_diag(namespace, diag, wanted)
     except sock_diag.SockDiagUnavailable as error:
         reason = str(error)
+    except NamespaceVanished:
+        raise
     except NamespaceUnreadable as error:
         # Reading another namespace's procfs needs less than entering it.
         if namespace.pid is None:
@@ -110,6 +116,8 @@ def read_inodes(namespace: NetworkNamespace, *, proc: str = "/proc") -> set[int]
             warnings = diag.warnings
     except sock_diag.SockDiagUnavailable:
         found, warnings = inodes_by_proc_net(namespace, proc)
+    except NamespaceVanished:
+        raise
     except NamespaceUnreadable:
         if namespace.pid is None:
             raise

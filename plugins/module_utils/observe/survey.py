@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.conntrack import read_conntrack
@@ -14,6 +15,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.counters imp
 )
 from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
     NamespaceUnreadable,
+    NamespaceVanished,
     find_namespaces,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
@@ -46,7 +48,7 @@ class Survey(NamedTuple):
     read: list[NamespaceSurvey]
     failed: int
     everywhere: bool
-    """Whether no namespace of the machine was left out, so that sums may be held against global counters."""
+    """Whether nothing of the machine was left out, so that sums may be held against global counters."""
     unseen: list[Unseen]
 
 
@@ -67,29 +69,80 @@ def survey_namespaces(
         proc: where procfs is mounted.
         deadline: when it has passed, the namespaces that are left count as failed.
     """
+    look = _Survey(subsets, top=top, proc=proc, deadline=deadline)
+    namespaces, unseen = _find(proc, only_current=only_current)
+    lost = look.read(namespaces)
+    if lost:
+        # The process that showed the way has ended; the namespace may live on with others.
+        inodes = {namespace.inode for namespace in lost}
+        look.read([one for one in _find(proc, only_current=only_current)[0] if one.inode in inodes])
+    unseen += look.unseen()
+    return Survey(look.surveys, look.failed, not unseen and not only_current and not look.failed, unseen)
+
+
+def read_live_inodes(*, proc: str = "/proc") -> set[int] | None:
+    """Return the inodes of every TCP socket that a dump shows now, over all namespaces; ``None`` if one is unreadable.
+
+    The namespaces are looked for anew: in one that came up meanwhile, every socket would look dead.
+    """
     namespaces, unseen = find_namespaces(proc=proc)
-    everywhere = not unseen and not only_current
-    if only_current:
-        namespaces = [namespace for namespace in namespaces if namespace.current]
-        unseen = []
-    read: list[NamespaceSurvey] = []
-    reasons: dict[tuple[str, str], int] = {}
+    if unseen:
+        return None
+    inodes: set[int] = set()
     for namespace in namespaces:
-        if deadline.passed():
-            key = ("deadline", "the time for the whole look was over before every network namespace was read")
-            reasons[key] = reasons.get(key, 0) + 1
-            continue
         try:
-            survey = _survey_namespace(namespace, subsets, top=top, proc=proc, deadline=deadline)
-        except NamespaceUnreadable as error:
-            key = ("namespace_unreadable", f"a network namespace could not be read: {error}")
-            reasons[key] = reasons.get(key, 0) + 1
+            inodes |= read_inodes(namespace, proc=proc)
+        except NamespaceVanished:  # noqa: PERF203 - one namespace at a time may die
             continue
-        read.append(survey)
-        unseen.extend(survey.sockets.warnings)
-    unseen.extend(Unseen(code, occurrences, detail) for (code, detail), occurrences in reasons.items())
-    failed = len(namespaces) - len(read)
-    return Survey(read, failed, everywhere and not failed, unseen)
+        except NamespaceUnreadable:
+            return None
+    return inodes
+
+
+def _find(proc: str, *, only_current: bool) -> tuple[list[NetworkNamespace], list[Unseen]]:
+    namespaces, unseen = find_namespaces(proc=proc)
+    if only_current:
+        return [namespace for namespace in namespaces if namespace.current], []
+    return namespaces, unseen
+
+
+class _Survey:
+    """A survey under way."""
+
+    def __init__(self, subsets: frozenset[str], *, top: int, proc: str, deadline: Deadline) -> None:
+        self.surveys: list[NamespaceSurvey] = []
+        self.failed = 0
+        self._subsets = subsets
+        self._top = top
+        self._proc = proc
+        self._deadline = deadline
+        self._reasons: Counter[tuple[str, str]] = Counter()
+
+    def read(self, namespaces: list[NetworkNamespace]) -> list[NetworkNamespace]:
+        """Read these namespaces and return those whose way in had vanished."""
+        lost = []
+        for namespace in namespaces:
+            if self._deadline.passed():
+                self._fail("deadline", "the time for the whole look was over before every network namespace was read")
+                continue
+            try:
+                self.surveys.append(
+                    _survey_namespace(namespace, self._subsets, top=self._top, proc=self._proc, deadline=self._deadline)
+                )
+            except NamespaceVanished:
+                lost.append(namespace)
+            except NamespaceUnreadable as error:
+                self._fail("namespace_unreadable", f"a network namespace could not be read: {error}")
+        return lost
+
+    def unseen(self) -> list[Unseen]:
+        """Return what this survey did not see."""
+        warnings = [warning for survey in self.surveys for warning in survey.sockets.warnings]
+        return warnings + [Unseen(code, count, detail) for (code, detail), count in self._reasons.items()]
+
+    def _fail(self, code: str, detail: str) -> None:
+        self.failed += 1
+        self._reasons[code, detail] += 1
 
 
 def _survey_namespace(
@@ -112,14 +165,3 @@ def _survey_namespace(
     )
     conntrack = read_conntrack(namespace, proc=proc) if "conntrack" in subsets else None
     return NamespaceSurvey(namespace, sockets, counters, conntrack)
-
-
-def read_live_inodes(survey: Survey, *, proc: str = "/proc") -> set[int] | None:
-    """Return the inodes of every socket that a dump shows now, over all namespaces; ``None`` if one cannot be read."""
-    inodes: set[int] = set()
-    try:
-        for entry in survey.read:
-            inodes |= read_inodes(entry.namespace, proc=proc)
-    except NamespaceUnreadable:
-        return None
-    return inodes
