@@ -283,7 +283,7 @@ def _socket_section(one: Blamed, namespaces: Mapping[int, str]) -> dict[str, Any
         "age_s": age_section(one.age),
         "cause": one.cause,
         "verdict": one.verdict,
-        "app": one.owner.identity.app,
+        "app": one.owner.identity.app if one.owner.lead is not None else None,
         "pids": [*one.owner.pids, *one.owner.strangers],
         "inode": socket.inode,
         "cookie": str(socket.cookie),
