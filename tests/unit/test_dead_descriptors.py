@@ -51,7 +51,7 @@ def answers(*sets: set[int] | None) -> Callable[[], set[int] | None]:
 
 
 def find(proc: Path, *live: set[int] | None, **options: Any) -> DeadDescriptors:  # noqa: ANN401 - the original's
-    return find_dead_descriptors(answers(*live), proc=str(proc), **{"minimum_open": 3, **options})
+    return find_dead_descriptors(answers(*live), proc=str(proc), **{"minimum_open": 3, "settle_s": 0, **options})
 
 
 def test_dead_is_what_neither_dump_shows(proc: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_descriptor_that_is_another_afterwards_does_not_count(proc: Path, now:
                 (folder / "fd/3").symlink_to(now)
         return set()
 
-    found = find_dead_descriptors(live, proc=str(proc), minimum_open=3)
+    found = find_dead_descriptors(live, proc=str(proc), minimum_open=3, settle_s=0)
     assert found.by_pid == {10: 1}
     assert len(calls) == 2
 
@@ -115,7 +115,9 @@ def test_a_process_that_vanishes_meanwhile_does_not_count(proc: Path) -> None:
             shutil.rmtree(folder)
         return set()
 
-    assert find_dead_descriptors(live, proc=str(proc), minimum_open=3) == DeadDescriptors({}, 1, 0, complete=True)
+    assert find_dead_descriptors(live, proc=str(proc), minimum_open=3, settle_s=0) == DeadDescriptors(
+        {}, 1, 0, complete=True
+    )
 
 
 @pytest.mark.parametrize("step", ["measure_descriptors", "readlink", "getxattr"])
