@@ -28,7 +28,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "module_utils.diagnose": ("module_utils.diagnose", "module_utils.observe", "module_utils.version"),
     "module_utils.tune": ("module_utils.tune", "module_utils.observe", "module_utils.version"),
     "module_utils.report": (
+        # The report is in three files: the options, one look, and the report made of it.
         "module_utils.report",
+        "module_utils.look",
+        "module_utils.options",
         "module_utils.observe",
         "module_utils.diagnose",
         "module_utils.version",
