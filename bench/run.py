@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from descriptors_read import descriptors_read
-from measure import Candidate, Measured, in_turns
-from tables import document, ratio_rows, table
+from measure import Candidate, in_turns
+from tables import document, memory_row, ratio_rows, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,9 +191,9 @@ def measure_all(
         measured = in_turns(present, options.rounds)
         rows, all_kept = ratio_rows(measured, limits)
         kept = kept and all_kept
-        memory = measured.get("probe", Measured("", [], [], 0)).peak_kib
-        if memory:
-            kept = kept and memory <= MEMORY_LIMIT_KIB
+        if "probe" in measured:
+            row, small = memory_row(measured["probe"], MEMORY_LIMIT_KIB)
+            rows, kept = f"{rows}\n{row}", kept and small
         parts.extend([f"## {title}", table(measured), rows])
         print(f"{table(measured)}\n\n{rows}", flush=True)
 

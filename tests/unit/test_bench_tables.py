@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from descriptors_read import PATTERN, descriptors_read
 from measure import Candidate, Measured, in_turns
-from tables import ratio_rows
+from tables import memory_row, ratio_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,11 @@ def test_limits(ours: float, limit: float, what: str, kept: bool) -> None:  # no
     rows, verdict = ratio_rows({"a": measured(ours, 1.6), "b": measured(1.0, 1.0)}, [("a", "b", what, limit)])
     assert verdict is kept
     assert ("NO" not in rows) is kept
+
+
+def test_memory_limit() -> None:
+    assert memory_row(measured(1.0, 1.0), 1024) == ("| a program, peak memory | 1 MiB | ≤ 1 MiB | yes |", True)
+    assert memory_row(measured(1.0, 1.0), 1023)[1] is False
 
 
 @pytest.mark.parametrize(
