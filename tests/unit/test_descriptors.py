@@ -1,6 +1,8 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Descriptor use of fixture trees and of the real system."""
+
 from __future__ import annotations
 
 import os

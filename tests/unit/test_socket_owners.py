@@ -1,6 +1,8 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The search for owners on fixture trees: its order, its end, and what it says it has not seen."""
+
 from __future__ import annotations
 
 import os
