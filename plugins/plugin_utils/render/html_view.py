@@ -176,7 +176,5 @@ def pages(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
         except (UnknownPage, OSError):
             # A report of a newer lastack may name pages that this one does not have.
             continue
-        found.append(
-            {"id": page.id, "title": page.title, "remedy": page.remedy, "body": markdown.to_html(page.body, top=3)}
-        )
+        found.append({"id": page.id, "title": page.title, "body": markdown.to_html(page.body, top=2)})
     return found

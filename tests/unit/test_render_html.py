@@ -1,0 +1,289 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTML report as a document: self-contained, well formed, inert; how it behaves is tested in a browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import unicodedata
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ansible_collections.lastack.linux.plugins.plugin_utils.explain import load_page, page_ids
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import html_view
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown import to_html
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_reports import healthy_fleet, hostile, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VOID = frozenset({"meta", "input", "br"})
+
+
+class Document(HTMLParser):
+    """The tags, attributes and text of a page; every element has to be closed where HTML asks for it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.raw: dict[str, list[str]] = {"style": [], "script": []}
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"an attribute of {tag} occurs twice"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        (self.raw[self.open[-1]] if self.open and self.open[-1] in self.raw else self.words).append(data)
+
+    @property
+    def text(self) -> str:
+        """The readable text, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """The attributes of every element of that name."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def _fleet_page() -> str:
+    return render_html(sample("fleet"), [sample("healthy"), sample("sick"), sample("partial")])
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return _fleet_page()
+
+
+def test_every_element_is_closed(page: str) -> None:
+    document = Document(page)
+    assert document.open == []
+    assert page.startswith("<!DOCTYPE html>\n")
+
+
+def test_the_policy_allows_what_is_inline_and_nothing_else(page: str) -> None:
+    document = Document(page)
+    style, script = ("".join(document.raw[name]) for name in ("style", "script"))
+
+    def allowed(text: str) -> str:
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    metas = [meta for meta in document.all("meta") if meta.get("http-equiv")]
+    assert metas == [
+        {
+            "http-equiv": "Content-Security-Policy",
+            "content": f"default-src 'none'; style-src {allowed(style)}; script-src {allowed(script)}; "
+            "base-uri 'none'; form-action 'none'",
+        }
+    ]
+    assert document.all("style") == [{}]
+    assert document.all("script") == [{}]
+
+
+def test_nothing_points_out_of_the_page(page: str) -> None:
+    document = Document(page)
+    ids = [attributes["id"] for _, attributes in document.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {"link", "img", "iframe", "object", "embed", "form", "base"}.isdisjoint(tag for tag, _ in document.tags)
+    for tag, attributes in document.tags:
+        assert not any(name.startswith("on") or name in {"style", "src", "srcset", "action"} for name in attributes), (
+            tag
+        )
+    targets = [anchor["href"] for anchor in document.all("a")]
+    assert targets
+    assert all(target is not None and target.startswith("#") and target[1:] in ids for target in targets)
+    assert "url(" not in "".join(document.raw["style"])
+    assert "@import" not in "".join(document.raw["style"])
+
+
+def test_labels_name_their_inputs_and_headings_their_sections(page: str) -> None:
+    document = Document(page)
+    ids = {attributes["id"] for _, attributes in document.tags if "id" in attributes}
+    assert all(label["for"] in ids for label in document.all("label"))
+    assert all(section["aria-labelledby"] in ids for section in document.all("section"))
+    assert len(document.all("main")) == len(document.all("h1")) == 1
+    times = {time["datetime"] for time in document.all("time")}
+    assert "2026-11-23T04:30:00Z" in times
+    assert len(document.all("caption")) == len(document.all("table"))
+
+
+def test_all_sections_say_what_the_fleet_report_says(page: str) -> None:
+    text = Document(page).text
+    fleet = sample("fleet")
+    assert "4,862 sockets leaked by 3 applications on 2 hosts." in text
+    assert "4 of 8 hosts audited, 1 of them in part; 1 unreachable, 1 failed" in text
+    for finding in fleet["findings"]:
+        assert finding["summary"] in text
+        assert finding["next_step"] in text
+    for row in fleet["hosts"]["not_audited"]:
+        assert row["reason"] in text
+    assert "namespaces of 2 containers could not be entered" in text
+    assert "10.2.0.7:5432 uses 61 % of 28,232 ports from 10.2.0.4" in text
+    assert "/etc/sysctl.d/10-old.conf:3" in text
+    # From the details of a host.
+    assert "[2001:db8::7]:443" in text
+    assert "312 descriptors of 402 open, pid 5120" in text
+
+
+def test_the_page_of_every_finding_that_occurs_is_inside(page: str) -> None:
+    document = Document(page)
+    ids = {attributes.get("id") for _, attributes in document.tags}
+    for finding in sample("fleet")["findings"]:
+        assert html_view.anchor(finding["id"]) in ids
+        assert " ".join(load_page(finding["id"]).title.split()) in document.text
+
+
+def test_a_finding_of_a_newer_lastack_is_shown_without_a_page() -> None:
+    fleet = sample("fleet")
+    fleet["findings"][0]["id"] = "quic.unheard_of"
+    assert "quic.unheard_of" in Document(render_html(fleet, [])).text
+
+
+def test_a_healthy_fleet_says_so_in_one_sentence() -> None:
+    document = Document(render_html(healthy_fleet(), [sample("healthy")]))
+    assert "Nothing needs a decision." in document.text
+    assert "CLOSE_WAIT 812 in transit, TIME_WAIT 24,032 normal, at most 4 % of a limit." in document.text
+    assert "Partial view" not in document.text
+    assert not any(section.get("id") in {"findings", "pressure", "not-seen"} for section in document.all("section"))
+
+
+def test_a_run_without_any_answer_claims_nothing() -> None:
+    fleet = healthy_fleet()
+    fleet["hosts"] |= {"audited": 0, "unreachable": 500}
+    text = Document(render_html(fleet, [])).text
+    assert "No host was audited, so nothing is known." in text
+    assert "Nothing needs a decision" not in text
+    assert "0 of 500 hosts audited; 500 unreachable" in text
+
+
+def test_the_least_host_report_that_the_schema_allows() -> None:
+    needed = ("schema", "host", "collected_at", "duration_s", "collector", "completeness", "states", "findings")
+    report: dict[str, Any] = {key: value for key, value in sample("sick").items() if key in needed}
+    assert "web-17.example.org" in Document(render_html(sample("fleet"), [report])).text
+
+
+def test_hosts_are_read_once_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_view, "_ROWS", 5)
+    monkeypatch.setattr(html_view, "_DETAILS", 2)
+
+    def hosts() -> Iterator[dict[str, Any]]:
+        for number in range(12):
+            report = sample("healthy" if number % 3 else "sick")
+            report["host"]["inventory_name"] = f"web-{number:02}"
+            yield report
+
+    text = Document(render_html(sample("fleet"), hosts())).text
+    assert "7 more hosts with less to decide not listed" in text
+    assert "Details of 2 more hosts are in the run folder." in text
+    assert [text.find(f"web-{number:02}") > 0 for number in (0, 3, 6, 9, 1, 2)] == [True] * 5 + [False]
+
+
+def test_listed_sockets_are_shown() -> None:
+    report = sample("sick")
+    report["close_wait"]["sockets"] = [
+        {
+            "namespace": "host",
+            "namespace_id": 1,
+            "local_address": "10.2.0.4",
+            "local_port": 40112,
+            "remote_address": "2001:db8::9",
+            "remote_port": 443,
+            "receive_queue": 25,
+            "send_queue": 0,
+            "age_s": {"at_least": 90.0, "at_most": None},
+            "cause": "eof_unnoticed_tls",
+            "verdict": "offender",
+            "app": "ledger-sync.service",
+            "pids": [901],
+            "inode": 77,
+            "cookie": "1f",
+        }
+    ]
+    text = Document(render_html(sample("fleet"), [report])).text
+    assert "10.2.0.4:40112 [2001:db8::9]:443 ledger-sync.service ≥ 90 s idle pool, TLS 25" in text
+
+
+def test_hostile_texts_are_text() -> None:
+    clean = Document(_fleet_page())
+    page = render_html(hostile("fleet"), [hostile("healthy"), hostile("sick"), hostile("partial")])
+    attacked = Document(page)
+    assert [tag for tag, _ in attacked.tags if tag in {"script", "img", "style"}] == ["style", "script"]
+    assert {tag for tag, _ in attacked.tags} == {tag for tag, _ in clean.tags}
+    assert {name for _, attributes in attacked.tags for name in attributes} == {
+        name for _, attributes in clean.tags for name in attributes
+    }
+    assert attacked.raw == clean.raw
+    bad = {character for character in page if unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"}}
+    # Line breaks are the template's, tabs our own pages' (in a Makefile or a table of ss).
+    assert bad <= {"\n", "\t"}
+    assert page.count("\t") == _fleet_page().count("\t")
+    # The attack did arrive: without this the test could not fail.
+    assert attacked.text.count("<script>alert(1)</script>") > 50
+    assert "{{ 7*7 }}" in attacked.text
+
+
+@pytest.mark.parametrize("name", page_ids())
+def test_every_page_becomes_html(name: str) -> None:
+    body = load_page(name).body
+    document = Document(str(to_html(body, top=2)))
+    assert document.open == []
+    allowed = {"h3", "h4", "p", "ul", "ol", "li", "pre", "code", "strong", "em"}
+    assert {tag for tag, _ in document.tags} <= allowed
+    # No mark of Markdown is left outside code, and no word is lost.
+    words = re.findall(r"[A-Za-z]{3,}", re.sub(r"^```\w*", "", body, flags=re.MULTILINE))
+    assert re.findall(r"[A-Za-z]{3,}", document.text) == words
+    assert "**" not in re.sub(r"\s", "", document.text) or "**" in "".join(re.findall(r"`[^`]*`", body))
+
+
+def test_markdown_subset() -> None:
+    source = """## Head `x`
+
+Two lines
+of **bold** and *soft* text, 2 * 3 * 4.
+
+- one
+  more
+- two
+  1. inner
+  2. second
+
+```sh
+a < b   # kept
+  indented
+```
+
+    block
+"""
+    assert str(to_html(source, top=2)) == (
+        "<h3>Head <code>x</code></h3>\n"
+        "<p>Two lines of <strong>bold</strong> and <em>soft</em> text, 2 * 3 * 4.</p>\n"
+        "<ul><li>one more</li><li>two\n<ol><li>inner</li><li>second</li></ol></li></ul>\n"
+        "<pre><code>a &lt; b   # kept\n  indented</code></pre>\n"
+        "<pre><code>block</code></pre>"
+    )
+
+
+@given(st.text("ab <>&\"'`*#-1.\n  ", max_size=200))
+def test_markdown_never_passes_html_on(source: str) -> None:
+    document = Document(str(to_html(source)))
+    assert document.open == []
+    assert {tag for tag, _ in document.tags} <= {"h4", "h5", "h6", "p", "ul", "ol", "li", "pre", "code", "strong", "em"}
+    assert not any(attributes for _, attributes in document.tags)
