@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import write
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
 __all__ = ["SHELLS", "SUMMARY", "add_arguments", "run"]
@@ -44,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``lastack completion``."""
     parser.add_argument("shell", choices=SHELLS, help="the shell that reads the script")
     parser.epilog = _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli import completion, explain, probe, report
@@ -20,9 +20,12 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import (
     INTERRUPTED,
     CommandError,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import screen_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from _typeshed import SupportsWrite
 
 __all__ = ["build_parser", "main"]
 
@@ -36,11 +39,23 @@ Exit status: 0, whatever is found; 1 only with --fail-on and such findings; 2 fo
 """
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the screen; asked here, because argparse would import shutil for it in every run."""
+
+    def __init__(self, prog: str, **options: Any) -> None:  # noqa: ANN401 - what newer versions of argparse add
+        super().__init__(prog, **{"max_help_position": 28, "width": screen_width() - 2, **options})
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaints look like every other complaint of ``lastack``."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(ERROR, f"lastack: {message}\nTry '{self.prog} --help'.\n")
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        # The inherited one takes a reader that went away, and a full disk, for success.
+        if message:
+            (file or sys.stderr).write(message)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="lastack",
         description="Tells which TCP trouble is the kernel's, which is a limit's and which is the application's.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
@@ -60,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
             name,
             help=module.SUMMARY,
             description=f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}.",
+            formatter_class=_Formatter,
             allow_abbrev=False,
         )
         module.add_arguments(command)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import LEVELS, CommandError, exit_status
@@ -54,8 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         if not html_path:
             raise CommandError(f"{arguments.run_folder}: the HTML report is made there, but it cannot be written to.")
-        with contextlib.suppress(shutil.SameFileError):
-            shutil.copyfile(html_path, arguments.html)
+        from pathlib import Path  # noqa: PLC0415 - costs a tenth of a probe's start
+
+        Path(arguments.html).write_bytes(Path(html_path).read_bytes())
     if arguments.json:
         write(as_json(fleet))
     else:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,12 @@ def screen_width() -> int:
     """Columns to fill: the terminal's within reason, or 100 when the output is piped."""
     if not sys.stdout.isatty():
         return _PIPED_WIDTH
-    return min(shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns, _WIDEST)
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except OSError:
+        columns = 0
+    # A terminal that does not know its width says 0.
+    return min(columns or _PIPED_WIDTH, _WIDEST)
 
 
 def write(text: str) -> None:
