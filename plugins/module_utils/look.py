@@ -94,7 +94,7 @@ class Look:
         missing = {one.inode for one in held} - scan.holders.keys()
         if missing:
             self._forget_closed(missing)
-        if scan.processes_denied:
+        if not scan.complete and scan.processes_denied:
             detail = "processes whose descriptors may not be read: owners among them are not known"
             self.unseen.append(Unseen("owners_denied", scan.processes_denied, detail))
         elif not scan.complete and self.deadline.passed():
