@@ -86,6 +86,7 @@ def test_an_id_is_never_an_image_name() -> None:
         ("/usr/bin/nodejs", "nodejs worker-thing.mjs", "worker-thing.mjs", "node"),
         ("/usr/bin/node", "node -e require('x')", "node", "node"),
         ("/usr/bin/node", "node", "node", "node"),
+        ("/usr/bin/node", "node https://internal-host/main.js", "node", "node"),
         ("/usr/bin/node", "node /home/alice/app.js", "app.js", "node"),
         ("/usr/bin/node", "node /srv/shop/releases/20240101120000/index.js", "shop/index.js", "node"),
         ("/usr/bin/python3.11", "python3 -W ignore -X dev /opt/x/ledger.py", "ledger.py", "python"),

@@ -95,6 +95,11 @@ def test_uncertain_sockets_are_counted_beside_an_offender() -> None:
     assert (offender["count"], offender["undecided"]) == (1, 1)
 
 
+def test_an_uncertain_half_closed_connection_is_not_held_against_its_program() -> None:
+    half = socket(info=UNCERTAIN, inode=501, receive_queue=0, send_queue=10)
+    assert _only(_group([socket(), half], {500: [9], 501: [9]}, [process(9)]))["undecided"] == 0
+
+
 def test_a_half_closed_connection_is_attributed_and_no_offence() -> None:
     result = _group([socket(receive_queue=0, send_queue=10)], {500: [9]}, [process(9)])
     assert result.section["offenders"] == []

@@ -105,9 +105,9 @@ SEVERAL = 3
 
 RECENT_SEND_MS = 5_000
 """Data sent within this time: the program is at work on the connection, with pauses as between events."""
-SEND_SHARE = 4
-"""...and sent at most in the last quarter of the time since the peer was last heard: a single answer given just
-before the peer closed comes near the start of that time instead."""
+SEND_SHARE = 2
+"""...and sent in the later half of the time since data last came: a single answer, given at once and followed by the
+peer's close, comes near the start of that time instead."""
 
 FAREWELL_BYTES = 1_024
 """Measured or known farewells, FIN included: PostgreSQL 118, HTTP/2 GOAWAY below 100, a load balancer's 408 with its
