@@ -196,6 +196,10 @@ def test_hosts_are_read_once_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text.find(f"web-{number:02}") > 0 for number in (0, 3, 6, 9, 1, 2)] == [True] * 5 + [False]
 
 
+def test_audited_hosts_that_were_not_passed_are_counted(page: str) -> None:
+    assert "1 more host with less to decide not listed" in Document(page).text
+
+
 def test_listed_sockets_are_shown() -> None:
     report = sample("sick")
     report["close_wait"]["sockets"] = [

@@ -45,7 +45,7 @@ def render_html(fleet: Mapping[str, Any], hosts: Iterable[Mapping[str, Any]]) ->
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         **view.fleet_view(fleet),
-        **view.hosts_view(hosts),
+        **view.hosts_view(hosts, int(phrases.data(fleet, "hosts").get("audited") or 0)),
         pages=pages,
         page_ids=frozenset(page["id"] for page in pages),
     )

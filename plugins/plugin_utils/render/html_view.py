@@ -103,8 +103,8 @@ def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int]) -> str:
     return "Nothing needs a decision." if whole else "Nothing needs a decision in what was seen."
 
 
-def hosts_view(reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The hosts, worst first: details of the worst, rows of more, and how many there are in all."""
+def hosts_view(reports: Iterable[Mapping[str, Any]], audited: int) -> dict[str, Any]:
+    """The hosts, worst first: details of the worst, rows of more, and how many of the audited ones are not shown."""
     table, details = Worst(_ROWS), Worst(_DETAILS)
     for report in reports:
         rank = _rank(report)
@@ -117,7 +117,12 @@ def hosts_view(reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for number, (row, report) in enumerate(details.ranked(), start=1):
         row["anchor"] = f"host-{number}"
         shown.append(row | _details(report))
-    return {"hosts": table.ranked(), "hosts_cut": table.truncated, "details": shown, "details_cut": details.truncated}
+    return {
+        "hosts": table.ranked(),
+        "hosts_cut": max(table.seen, audited) - min(table.seen, _ROWS),
+        "details": shown,
+        "details_cut": details.truncated,
+    }
 
 
 def _rank(report: Mapping[str, Any]) -> tuple[int, ...]:

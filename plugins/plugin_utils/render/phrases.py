@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes import FINDING_OF_CAUSE
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     format_age,
@@ -18,7 +19,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording imp
 
 __all__ = [
     "ALERT_PERCENT",
-    "CAUSE_FINDING",
     "CAUSE_WORDS",
     "LEAK_SENTENCE",
     "REMEDY_WORDS",
@@ -33,6 +33,7 @@ __all__ = [
     "limit_words",
     "moment",
     "namespace_suffix",
+    "page_of",
     "percent",
     "plural",
     "rows",
@@ -50,15 +51,6 @@ CAUSE_WORDS: Mapping[str, str] = {
     "eof_consumed": "end consumed, not closed",
     "half_close": "half-closed by design",
     "unknown": "cause unknown",
-}
-
-#: The page of ``lastack explain`` that answers a cause.
-CAUSE_FINDING: Mapping[str, str] = {
-    "unaccepted": "close_wait.stuck_accept",
-    "eof_unnoticed": "close_wait.idle_pool",
-    "eof_unnoticed_tls": "close_wait.idle_pool",
-    "eof_unnoticed_farewell": "close_wait.idle_pool",
-    "unread_data": "close_wait.unread_body",
 }
 
 #: Who has to act, per remedy class.
@@ -133,6 +125,11 @@ def dominant_cause(causes: Mapping[str, int]) -> str:
     return max(causes, key=lambda cause: causes[cause], default="unknown")
 
 
+def page_of(causes: Mapping[str, int]) -> str:
+    """The page of ``lastack explain`` that answers the cause of most sockets."""
+    return FINDING_OF_CAUSE.get(dominant_cause(causes)) or "close_wait.leak"
+
+
 def endpoint(address: object, port: object) -> str:
     """An address and a port as RFC 3986 writes them, IPv6 in brackets; without a port the address alone."""
     host = str(address)
@@ -144,8 +141,10 @@ def endpoint(address: object, port: object) -> str:
 def limit_words(use: Mapping[str, Any]) -> str:
     """The use of descriptors in words: "68 % of 4,096", or what is known of it."""
     soft, opened = use.get("soft_limit"), use.get("open")
-    if use.get("used_percent") is not None and isinstance(soft, int) and soft > 0:
-        return f"{percent(use['used_percent'])} of {count(soft)}"
+    share = use.get("used_percent")
+    if share is not None and isinstance(soft, int) and soft > 0:
+        # Reports round to a tenth: a few of very many are not none.
+        return f"{'<1 %' if opened and share < 1 else percent(share)} of {count(soft)}"
     return f"{count(opened)} open" if isinstance(opened, int) else ""
 
 

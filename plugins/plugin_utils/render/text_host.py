@@ -11,7 +11,6 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render import host a
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
-    CAUSE_FINDING,
     CAUSE_WORDS,
     LEAK_SENTENCE,
     age,
@@ -21,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     joined,
     limit_words,
     namespace_suffix,
+    page_of,
     percent,
     plural,
     rows,
@@ -158,8 +158,9 @@ def _notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
     causes = data(app, "causes")
     cause = dominant_cause(causes)
     parts += [f"{count(causes[other])} {CAUSE_WORDS.get(other, other)}" for other in causes if other != cause]
-    finding = ledger.take("close_wait.", app.get("app"))
-    return [[Span(" · ".join(parts))], step(finding, CAUSE_FINDING.get(cause, "close_wait.leak"))]
+    page = page_of(causes)
+    finding = ledger.take(page, app.get("app")) or ledger.take("close_wait.", app.get("app"))
+    return [[Span(" · ".join(parts))], step(finding, page)]
 
 
 def _dead_sockets(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> None:
@@ -186,6 +187,9 @@ def _time_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> Non
     if not isinstance(total, int):
         return
     screen.gap()
+    if not total:
+        screen.line(Span("TIME_WAIT", "bold"), "  none")
+        return
     worst = max(spaces, key=lambda space: space.get("used_percent") or 0, default={})
     share = f" ({percent(worst['used_percent'])} of the limit)" if worst.get("used_percent") is not None else ""
     overflow = ledger.take("time_wait.bucket_overflow")
