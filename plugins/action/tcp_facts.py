@@ -231,9 +231,12 @@ def _unreachable_reason(error: AnsibleConnectionFailure) -> str:
 
 def _failed_reason(raw: Mapping[str, Any]) -> str:
     reason = _text(raw.get("msg")) or _exception_text(raw.get("exception")) or "the module failed without a message"
+    if raw.get("_ansible_parsed", True) or "interpreter" in reason:
+        return reason
+    # What came was no module result: the program's last line says more than the parser.
     said = raw.get("module_stderr") or raw.get("module_stdout")
     lines = said.strip().splitlines() if isinstance(said, str) else []
-    return f"{reason} ({one_line(lines[-1], 160)})" if lines and lines[-1].strip() not in reason else reason
+    return f"{reason} ({one_line(lines[-1], 160)})" if lines else reason
 
 
 def _exception_text(exception: object) -> str:

@@ -105,7 +105,7 @@ class _App:
         self.descriptors: dict[str, Any] | None = None
         self.kind = "unknown"
         self.runtime: str | None = None
-        self._identity_of = -1
+        self._identity_of = (1, "")
 
     def add(self, host: str, items: list[Mapping[str, Any]], findings: list[str]) -> None:
         """Take the offenders of this application on one host (one per namespace and unit)."""
@@ -115,11 +115,12 @@ class _App:
         self.undecided += sum(item.get("undecided", 0) for item in items)
         self.worst_hosts.add((count,), host, {"host": host, "sockets": count})
         self.findings.update(findings)
-        if count > self._identity_of:
-            self._identity_of = count
+        # The host with the most sockets says what the application is; of two equal ones the first by name.
+        if (-count, host) < self._identity_of:
+            self._identity_of = (-count, host)
             worst = max(items, key=lambda item: item["count"])
             self.kind = worst["kind"]
-            self.runtime = worst["runtime"] or self.runtime
+            self.runtime = worst["runtime"]
         for item in items:
             self.causes.update(item["causes"])
             if item["unit"]:
@@ -140,7 +141,8 @@ class _App:
     def _fill(self, host: str, use: Mapping[str, Any] | None) -> None:
         if use is None or use["used_percent"] is None:
             return
-        if self.descriptors is None or use["used_percent"] > self.descriptors["used_percent"]:
+        worst = self.descriptors
+        if worst is None or (-use["used_percent"], host) < (-worst["used_percent"], worst["host"]):
             self.descriptors = {
                 "host": host,
                 "used_percent": use["used_percent"],

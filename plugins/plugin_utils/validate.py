@@ -77,16 +77,19 @@ def read_capped(path: str | Path, limit: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise InvalidReport(f"cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidReport("is not a regular file")
         if status.st_size > limit:
             raise InvalidReport(f"has {status.st_size:,} bytes, more than the {limit:,} allowed")
-        try:
-            data = file.read(limit + 1)
-        except OSError as error:
-            raise InvalidReport(f"cannot be read: {error.strerror}") from error
+        data = b""
+        while len(data) <= limit and (chunk := os.read(descriptor, limit + 1 - len(data))):
+            data += chunk
+    except OSError as error:
+        raise InvalidReport(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise InvalidReport(f"has more than the {limit:,} bytes allowed")
     return data

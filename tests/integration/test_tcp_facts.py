@@ -99,6 +99,29 @@ def test_only_delegated_hosts_are_meant(lab: Lab, tmp_path: Path) -> None:
     assert {host: entry["outcome"] for host, entry in manifest["hosts"].items()} == {"web-1": "ok"}
 
 
+def test_a_host_sets_no_other_fact(lab: Lab, tmp_path: Path) -> None:
+    done = lab.playbook(
+        play(
+            tmp_path,
+            "forged-valid",
+            {"lastack.linux.tcp_facts": {}, "register": "look"},
+            {
+                "ansible.builtin.assert": {
+                    "that": [
+                        "ansible_facts.lastack.host.inventory_name == 'forged-valid'",
+                        "ansible_facts.stolen is not defined",
+                        "ansible_facts.connection is not defined",
+                        "not look.changed",
+                        "look.add_host is not defined",
+                    ]
+                }
+            },
+        ),
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_no_host_variable_breaks_the_controller_tasks(lab: Lab, tmp_path: Path) -> None:
     """Connection variables that cannot work fail their host; the host has no outcome and is missing."""
     folder = tmp_path / "run"
