@@ -43,6 +43,7 @@ PACKAGES = {
     "ss": "iproute2",
     "ssh": "openssh-client",
     "sshd": "openssh-server",
+    "sysctl": "procps",
     "unshare": "util-linux",
 }
 """Program to Debian package."""
@@ -156,7 +157,7 @@ def suites() -> list[Suite]:
             "kernel",
             "kernel",
             paths=("tests/kernel",),
-            programs=("ip", "ss", "unshare", "openssl", "node", "java"),
+            programs=("ip", "java", "node", "openssl", "ps", "ss", "sysctl", "unshare"),
             root=True,
         ),
         Suite("integration", "integration", paths=("tests/integration",), programs=("ip", "ssh", "sshd"), root=True),
@@ -252,6 +253,8 @@ def run_suite(suite: Suite) -> Outcome:
             return Outcome(suite.name, "DID NOT RUN", reason=f"{suite.command[0]} is missing: run make dev")
         status = _run(list(suite.command), environment, suite.limit_s)
         return Outcome(suite.name, "FAILED" if status else "passed", time.monotonic() - start)
+    if not any(list((ROOT / path).glob("test_*.py")) for path in suite.paths):
+        return Outcome(suite.name, "DID NOT RUN", reason=f"no test files in {' '.join(suite.paths)}")
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "junit.xml"
         # No cache and no colour: two runs in one clone must not meet, and the output goes to a log.
