@@ -110,7 +110,7 @@ class RunFolder:
         folder = Path(path).absolute()
         owner = Owner.current(play)
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            _make_parents(folder)
             with contextlib.suppress(FileExistsError):
                 # Reports name processes, users and peers: they are for whoever ran the audit.
                 folder.mkdir(mode=0o700)
@@ -137,7 +137,7 @@ class RunFolder:
         base = default_path()
         meant = list(hosts)
         try:
-            base.parent.mkdir(parents=True, exist_ok=True)
+            _make_parents(base)
             with locked(base.parent):
                 for folder in _newest_folders(base.parent):
                     known = _manifest_or_none(folder)
@@ -285,6 +285,14 @@ def _manifest_or_none(folder: Path) -> dict[str, Any] | None:
         return read_manifest_file(folder)
     except InvalidReport:
         return None
+
+
+def _make_parents(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        what = f"{error.filename} is not a directory"
+        raise RunFolderError(f"Cannot make the run folder {folder}: {what}.") from error
 
 
 def _newest_folders(parent: Path) -> list[Path]:

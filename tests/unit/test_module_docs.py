@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules' documentation says what the modules take, and its examples are tasks."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.lastack.linux.plugins.action import tcp_run as tcp_run_action
+from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS, Options
+from ansible_collections.lastack.linux.plugins.modules import tcp_facts, tcp_run
+from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import LOOK_OPTIONS
+
+ROOT = Path(__file__).parent.parent.parent
+MODULES = {"tcp_facts": tcp_facts, "tcp_run": tcp_run}
+
+
+def documented(name: str, block: str = "DOCUMENTATION") -> Any:  # noqa: ANN401 - the examples are a list
+    return yaml.safe_load(getattr(MODULES[name], block))
+
+
+def argument_spec() -> dict[str, Any]:
+    """Read the argument spec from the source: the module builds it where it runs."""
+    tree = ast.parse(inspect.getsource(tcp_facts))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "argument_spec":
+            spec: dict[str, Any] = ast.literal_eval(node.value)
+            return spec
+    raise AssertionError("no argument_spec")
+
+
+def test_options_are_documented_as_they_are() -> None:
+    options = documented("tcp_facts")["options"]
+    spec = {name: entry for name, entry in argument_spec().items() if not name.startswith("_")}
+    assert set(options) == set(spec)
+    for name, entry in spec.items():
+        for key in ("type", "default", "choices", "elements", "required"):
+            assert options[name].get(key) == entry.get(key), (name, key)
+
+
+def test_defaults_are_those_of_the_look() -> None:
+    for name, default in Options._field_defaults.items():
+        if name not in {"collector", "catalogue"}:
+            told = argument_spec()[name]["default"]
+            assert (tuple(told) if isinstance(told, list) else told) == default, name
+
+
+def test_every_gather_subset_is_named() -> None:
+    text = " ".join(documented("tcp_facts")["options"]["gather"]["description"])
+    assert [name for name in GATHER_SUBSETS if f"V({name})" not in text] == []
+
+
+def test_the_controller_checks_every_option_of_the_look() -> None:
+    assert set(argument_spec()) - {"store", "_catalogue"} == set(LOOK_OPTIONS)
+    assert set(documented("tcp_run")["options"]) == set(tcp_run_action._OPTIONS)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_examples_use_documented_options_only(name: str) -> None:
+    examples = documented(name, "EXAMPLES")
+    assert examples
+    for task in examples:
+        assert task["name"]
+        for module in MODULES:
+            arguments = task.get(f"lastack.linux.{module}") or {}
+            assert set(arguments) <= set(documented(module)["options"])
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_return_keys_hide_no_method_of_dict(name: str) -> None:
+    def keys(entries: dict[str, Any]) -> set[str]:
+        found = set(entries)
+        for entry in entries.values():
+            found |= keys(entry.get("contains", {}))
+        return found
+
+    assert {key for key in keys(documented(name, "RETURN")) if hasattr(dict, key)} == set()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_documentation_block_is_complete(name: str) -> None:
+    block = documented(name)
+    assert block["module"] == name
+    assert {"short_description", "description", "author", "version_added", "attributes"} <= set(block)
+    assert block["attributes"]["check_mode"]["support"] == "full"
+    assert block["attributes"]["diff_mode"]["support"] == "none"
+
+
+def test_the_playbook_hands_on_every_option_and_names_every_variable() -> None:
+    text = (ROOT / "playbooks" / "tcp_audit.yml").read_text(encoding="utf-8")
+    (play,) = yaml.safe_load(text)
+    start, look, finish = play["tasks"]
+    wanted = {name: f"{{{{ tcp_audit_{name} | default(omit) }}}}" for name in LOOK_OPTIONS}
+    for task, module in ((start, "tcp_run"), (look, "tcp_facts")):
+        arguments = task[f"lastack.linux.{module}"]
+        assert {name: arguments.get(name) for name in wanted} == wanted
+    assert finish["lastack.linux.tcp_run"]["state"] == "finished"
+    head = text.partition("- name:")[0]
+    for name in [*LOOK_OPTIONS, *tcp_run_action._PLAYBOOK_ONLY]:
+        assert f"_{name}" in head, name
