@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.observe import namespaces, sock_diag
 from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
     NamespaceUnreadable,
+    NamespaceVanished,
     StrandedInNamespace,
     call_inside,
     find_namespaces,
@@ -153,14 +154,14 @@ def test_no_descriptor_is_left_open(netns: PrivateNamespace) -> None:
     assert open_descriptors() == before
 
 
-def test_a_namespace_whose_process_ended_is_unreadable(netns: PrivateNamespace) -> None:
+def test_a_namespace_whose_process_ended_has_vanished(netns: PrivateNamespace) -> None:
     entry = found_by_inode()[netns.inode]
     netns.end_holder()
-    with pytest.raises(NamespaceUnreadable, match="vanished"):
+    with pytest.raises(NamespaceVanished, match="vanished"):
         call_inside(entry, own_inode)
-    with pytest.raises(NamespaceUnreadable, match="vanished"):
+    with pytest.raises(NamespaceVanished, match="vanished"):
         read_namespace(entry)
-    with pytest.raises(NamespaceUnreadable, match="vanished"):
+    with pytest.raises(NamespaceVanished, match="vanished"):
         read_inodes(entry)
 
 
@@ -184,8 +185,10 @@ def test_a_pid_that_was_used_again_is_noticed(netns: PrivateNamespace) -> None:
         stale = NetworkNamespace(netns.inode, "", other.path, other.pid, current=False)
         with pytest.raises(NamespaceUnreadable, match="another network namespace"):
             call_inside(stale, own_inode)
-        with pytest.raises(NamespaceUnreadable, match="another has its number"):
+        with pytest.raises(NamespaceVanished, match="another network namespace"):
             read_namespace(stale)
+        with pytest.raises(NamespaceVanished, match="another network namespace"):
+            read_inodes(stale)
 
 
 @pytest.mark.parametrize("path", ["/proc/self/ns/uts", "/proc/self/status", "/dev/null"])

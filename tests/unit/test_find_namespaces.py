@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.plugins.module_utils.observe import libc, namespaces
+from ansible_collections.lastack.linux.plugins.module_utils.observe import libc
 from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
     NamespaceUnreadable,
     call_inside,
@@ -70,7 +70,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return real(path, **options)
 
-    monkeypatch.setattr(namespaces.os, "stat", guarded)
+    monkeypatch.setattr(os, "stat", guarded)
     return made
 
 

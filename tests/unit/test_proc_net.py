@@ -11,9 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from ansible_collections.lastack.linux.plugins.module_utils.observe import sock_diag
+from ansible_collections.lastack.linux.plugins.module_utils.observe import sockets
 from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
-from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import NamespaceUnreadable
+from ansible_collections.lastack.linux.plugins.module_utils.observe.inet_diag import SockDiagUnavailable
+from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
+    NamespaceUnreadable,
+    NamespaceVanished,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.observe.proc_net import (
     ProcNet,
     decode_address,
@@ -69,10 +73,11 @@ def tree(root: Path, tcp: bytes | None, tcp6: bytes | None = None) -> NetworkNam
 
 @pytest.fixture(autouse=True)
 def no_sock_diag(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused() -> None:
-        raise sock_diag.SockDiagUnavailable("refused by the test")
+    def refused(*_: object) -> None:
+        raise SockDiagUnavailable("refused by the test")
 
-    monkeypatch.setattr(sock_diag, "open_netlink", refused)
+    # The trees of these tests have no namespaces to enter.
+    monkeypatch.setattr(sockets, "call_inside", refused)
 
 
 ports = st.integers(0, 65535)
@@ -182,9 +187,9 @@ def test_without_tcp6_nothing_is_missing(tmp_path: Path) -> None:
 
 def test_without_tcp_the_namespace_is_unreadable(tmp_path: Path) -> None:
     namespace = tree(tmp_path, None)
-    with pytest.raises(NamespaceUnreadable):
+    with pytest.raises(NamespaceUnreadable, match="does not show"):
         read_namespace(namespace, proc=str(tmp_path))
-    with pytest.raises(NamespaceUnreadable):
+    with pytest.raises(NamespaceUnreadable, match="does not show"):
         read_inodes(namespace, proc=str(tmp_path))
 
 
@@ -196,9 +201,11 @@ def test_an_unreadable_tcp6_is_said(tmp_path: Path) -> None:
 
 
 def test_another_process_with_the_same_number_is_not_read(tmp_path: Path) -> None:
-    namespace = tree(tmp_path, HEADING)._replace(inode=1)
-    with pytest.raises(NamespaceUnreadable, match="another has its number"):
-        read_namespace(namespace, proc=str(tmp_path))
+    namespace = tree(tmp_path, HEADING)
+    with pytest.raises(NamespaceVanished, match="another has its number"):
+        read_namespace(namespace._replace(inode=1), proc=str(tmp_path))
+    with pytest.raises(NamespaceVanished, match="it vanished"):
+        read_namespace(namespace._replace(pid=41), proc=str(tmp_path))
 
 
 def test_a_listener_shows_its_queue_and_no_limit(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ infos = st.builds(TcpInfo, words, words, words, longs, longs) | st.builds(
     TcpInfo, words, words, words, st.none(), st.none()
 )
 v4 = st.ip_addresses(v=4).map(str)
-v6 = st.ip_addresses(v=6).filter(lambda address: address.ipv4_mapped is None).map(str)
+v6 = st.ip_addresses(v=6).filter(lambda address: getattr(address, "ipv4_mapped", None) is None).map(str)
 
 
 def entries(family: int, addresses: st.SearchStrategy[str]) -> st.SearchStrategy[Entry]:
@@ -403,7 +403,7 @@ def test_a_failed_receive_is_tried_again_on_a_new_socket(number: int) -> None:
     kernel = Kernel([ONE, OSError(number, "")], [ONE + TWO, DONE_MESSAGE])
     assert counted(kernel) == ({1: 1, 8: 1}, [])
     assert kernel.opened == 2
-    script = [ONE, OSError(number, "")]
+    script: list[bytes | OSError] = [ONE, OSError(number, "")]
     assert counted(Kernel(script, script, script)) == ({1: 1}, ["dump_overrun"])
 
 
@@ -475,7 +475,7 @@ def test_a_refused_netlink_socket_is_the_same_error(number: int, monkeypatch: py
     def refuse(*_: object) -> socket.socket:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(sock_diag.socket, "socket", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
     with pytest.raises(SockDiagUnavailable, match=os.strerror(number)):
         sock_diag.open_netlink()
 

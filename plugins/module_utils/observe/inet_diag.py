@@ -34,7 +34,7 @@ __all__ = [
 
 _SOCK_DIAG_BY_FAMILY = 20
 _NLMSG_NOOP, _NLMSG_ERROR, _NLMSG_DONE, _NLMSG_OVERRUN = 1, 2, 3, 4
-_NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
+_NLM_F_REQUEST, _NLM_F_MULTI, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x2, 0x10, 0x300
 _REQ_BYTECODE = 1
 _BC_S_GE, _BC_S_LE = 2, 3
 _ATTRIBUTE_INFO, _ATTRIBUTE_CGROUP_ID = 2, 21
@@ -43,6 +43,9 @@ EXTENSION_INFO = 1 << (_ATTRIBUTE_INFO - 1)
 """``idiag_ext`` bit that asks for ``struct tcp_info``."""
 
 _HEADER = struct.Struct("=IHHII")
+# The same, with type and flags as one number, and that number for a socket without remarkable flags.
+_LENGTH_AND_KIND = struct.Struct("=II")
+_PLAIN = struct.unpack("=I", struct.pack("=HH", _SOCK_DIAG_BY_FAMILY, _NLM_F_MULTI))[0]
 _ERROR = struct.Struct("=i")
 # family, state, timer, retransmits; source port, destination port, source, destination, device, cookie (2);
 # expires, receive queue, send queue, uid, inode
@@ -119,21 +122,28 @@ def split(buffer: bytearray, size: int) -> Batch:
         return Batch(range(0, size, stride), done=False, interrupted=False)
     offsets: list[int] = []
     interrupted = False
-    offset = 0
-    unpack = _HEADER.unpack_from
+    offset = end = 0
+    unpack = _LENGTH_AND_KIND.unpack_from
     while offset + _HEADER.size <= size:
-        length, kind, flags, _, _ = unpack(buffer, offset)
-        if length < _HEADER.size or offset + length > size:
-            raise DumpTrouble("dump_malformed", "a netlink message has an impossible length")
-        interrupted = interrupted or bool(flags & _NLM_F_DUMP_INTR)
-        if kind == _SOCK_DIAG_BY_FAMILY:
-            if length < MESSAGE_SIZE:
-                raise DumpTrouble("dump_malformed", "a socket's message is too short")
+        length, word = unpack(buffer, offset)
+        end = offset + length
+        if word == _PLAIN and length >= MESSAGE_SIZE:  # nearly always
             offsets.append(offset)
-        elif kind != _NLMSG_NOOP:
-            _control(kind, buffer, offset, length)
-            return Batch(offsets, done=True, interrupted=interrupted)
-        offset += (length + 3) & ~3
+        else:
+            kind, flags = _HEADER.unpack_from(buffer, offset)[1:3]
+            if length < _HEADER.size or end > size:
+                raise DumpTrouble("dump_malformed", "a netlink message has an impossible length")
+            interrupted = interrupted or bool(flags & _NLM_F_DUMP_INTR)
+            if kind == _SOCK_DIAG_BY_FAMILY:
+                if length < MESSAGE_SIZE:
+                    raise DumpTrouble("dump_malformed", "a socket's message is too short")
+                offsets.append(offset)
+            elif kind != _NLMSG_NOOP:
+                _control(kind, buffer, offset, length)
+                return Batch(offsets, done=True, interrupted=interrupted)
+        offset = (end + 3) & ~3
+    if end > size:
+        raise DumpTrouble("dump_malformed", "a datagram ends within a socket's message")
     if offset < size:
         raise DumpTrouble("dump_malformed", "a datagram ends within a netlink header")
     return Batch(offsets, done=False, interrupted=interrupted)

@@ -10,7 +10,11 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import NamespaceUnreadable, call_inside
+from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
+    NamespaceUnreadable,
+    NamespaceVanished,
+    call_inside,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.observe.proc_net import ProcNet, decode_address
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
     Destination,
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import NetworkNamespace
 
-# ruff: noqa: PTH112, PTH116 - paths of procfs are plain text in this room
+# ruff: noqa: PTH110, PTH112, PTH116 - paths of procfs are plain text in this room
 
 __all__ = ["Wanted", "inodes_by_proc_net", "merge_destinations", "sockets_by_proc_net"]
 
@@ -79,7 +83,9 @@ def _through_proc(namespace: NetworkNamespace, proc: str, read: Callable[[str], 
         answer = read(f"{proc}/{namespace.pid}/net")
         _check_pid(namespace, proc)
     except (FileNotFoundError, ProcessLookupError) as error:
-        raise NamespaceUnreadable("it vanished, or procfs does not show TCP") from error
+        if namespace.pid is not None and not os.path.exists(f"{proc}/{namespace.pid}"):
+            raise NamespaceVanished("it vanished") from error
+        raise NamespaceUnreadable("procfs does not show its TCP sockets") from error
     except OSError as error:
         raise NamespaceUnreadable(f"procfs does not show it: {error.strerror}") from error
     return answer
@@ -92,7 +98,7 @@ def _check_pid(namespace: NetworkNamespace, proc: str) -> None:
     except PermissionError:
         return
     if inode != namespace.inode:
-        raise NamespaceUnreadable("its process ended, and another has its number")
+        raise NamespaceVanished("its process ended, and another has its number")
 
 
 def _read(namespace: NetworkNamespace, tables: ProcNet, wanted: Wanted) -> NamespaceSockets:

@@ -10,26 +10,28 @@ off is tried again a few times and then said in ``warnings``.
 from __future__ import annotations
 
 import errno
-import heapq
 import os
 import socket
 import struct
-from abc import ABC, abstractmethod
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ansible_collections.lastack.linux.plugins.module_utils.observe.dump_takers import (
+    DestinationCount,
+    DumpTaker,
+    InodeSet,
+    PortCount,
+    SocketList,
+    StateCount,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.observe.inet_diag import (
     EXTENSION_INFO,
-    Batch,
     DumpTrouble,
     SockDiagUnavailable,
-    decode_addresses,
-    parse_socket,
     port_range_filter,
     request,
     split,
 )
-from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Destination, TcpSocket, Unseen
+from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Unseen
 from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import (
     BOUND_INACTIVE_BIT,
     FULL_SOCKET_MASK,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Destination, TcpSocket
 
 __all__ = ["FAMILIES", "DumpedStates", "SockDiag", "SockDiagUnavailable", "open_netlink"]
 
@@ -54,16 +57,10 @@ _BUFFER_BYTES = 1 << 20
 _BUFFER_BYTES_MAX = 16 << 20
 # The kernel fills a dump while it is read and never keeps a reader waiting; this guards against emulations.
 _RECEIVE_TIMEOUT = struct.pack("@ll", 5, 0)
-_FIN_WAIT2, _TIME_WAIT = 5, 6
-# idiag_timer of a TIME_WAIT mini socket, also of one that reports the substate FIN_WAIT2 (inet_diag.c).
-_MINI_TIMER = 3
-# Columns of a message (netlink header of 16 bytes, then struct inet_diag_msg).
-_STATE, _TIMER, _LOCAL_PORT, _PEER, _PEER_END, _INODE = 17, 18, 20, 22, 56, 84
 _OVER = "the time was over before all sockets were read"
-_NATIVE_INT = struct.Struct("=I")
 _TRANSIENT_ERRORS = frozenset({errno.EINTR, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS, errno.EBUSY})
 
-_R = TypeVar("_R", bound="_Taker")
+_R = TypeVar("_R", bound=DumpTaker)
 
 
 class DumpedStates(NamedTuple):
@@ -122,21 +119,21 @@ class SockDiag:
 
     def count_states(self, family: int) -> DumpedStates:
         """Count every state that one dump tells apart, touching only the length and the state of each message."""
-        tally = self._dump(request(family, OBSERVABLE_MASK), _StateCount)
+        tally = self._dump(request(family, OBSERVABLE_MASK), StateCount)
         return DumpedStates(tally.by_number, tally.mini_fin_wait2)
 
     def count_bound_inactive(self, family: int) -> int:
         """Count bound sockets that neither listen nor connect (Linux 6.8; older kernels answer 0)."""
-        return sum(self._dump(request(family, BOUND_INACTIVE_BIT), _StateCount).by_number.values())
+        return sum(self._dump(request(family, BOUND_INACTIVE_BIT), StateCount).by_number.values())
 
     def sockets(self, family: int, states: int, namespace: int, *, info: bool = False) -> list[TcpSocket]:
         """Records of the sockets in ``states`` (bits); ``info`` locks each of them for its ``tcp_info``."""
         extensions = EXTENSION_INFO if info else 0
-        return self._dump(request(family, states, extensions=extensions), lambda: _SocketList(namespace)).found
+        return self._dump(request(family, states, extensions=extensions), lambda: SocketList(namespace)).found
 
     def time_wait_ports(self, family: int, ports: set[int]) -> dict[int, int]:
         """TIME_WAIT entries by local port, for those of ``ports`` that have any."""
-        counted = self._dump(request(family, mask("TIME_WAIT")), _PortCount).by_port
+        counted = self._dump(request(family, mask("TIME_WAIT")), PortCount).by_port
         return {port: counted[port] for port in sorted(ports) if counted[port]}
 
     def destinations(self, family: int, low: int, high: int, listening: set[int], top: int) -> list[Destination]:
@@ -148,13 +145,13 @@ class SockDiag:
         skip = {port.to_bytes(2, "big") for port in listening if low <= port <= high}
         states = OBSERVABLE_MASK & ~LISTEN_MASK
         query = request(family, states, bytecode=port_range_filter(low, high))
-        return self._dump(query, lambda: _DestinationCount(skip)).top(family, top)
+        return self._dump(query, lambda: DestinationCount(skip)).top(family, top)
 
     def inodes(self, family: int, *, bound_inactive: bool) -> set[int]:
         """Inodes of all sockets in the tables that have one; ``bound_inactive`` as observable on this kernel."""
-        found = self._dump(request(family, FULL_SOCKET_MASK), _InodeSet).inodes
+        found = self._dump(request(family, FULL_SOCKET_MASK), InodeSet).inodes
         if bound_inactive:
-            found |= self._dump(request(family, BOUND_INACTIVE_BIT), _InodeSet).inodes
+            found |= self._dump(request(family, BOUND_INACTIVE_BIT), InodeSet).inodes
         found.discard(0)
         return found
 
@@ -192,7 +189,7 @@ class SockDiag:
                 return
         self.warnings.append(Unseen(code, 1, detail))
 
-    def _attempt(self, netlink: socket.socket, query: bytes, taken: _Taker) -> None:
+    def _attempt(self, netlink: socket.socket, query: bytes, taken: DumpTaker) -> None:
         deadline = self._deadline
         interrupted = False
         try:
@@ -230,110 +227,3 @@ def _judge(error: OSError) -> None:
     if error.errno in _TRANSIENT_ERRORS:
         raise DumpTrouble("dump_overrun", f"the kernel had no room for a dump: {reason}") from error
     raise SockDiagUnavailable(f"the dump failed: {reason}") from error
-
-
-class _Taker(ABC):
-    """Takes what one dump says, datagram by datagram."""
-
-    @abstractmethod
-    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:
-        """Take the messages of one datagram."""
-
-
-class _StateCount(_Taker):
-    """Sockets by state number: the hot path."""
-
-    def __init__(self) -> None:
-        self._counts = [0] * 256
-        self.mini_fin_wait2 = 0
-
-    @property
-    def by_number(self) -> dict[int, int]:
-        return {number: count for number, count in enumerate(self._counts) if count}
-
-    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:
-        counts = self._counts
-        offsets = batch.offsets
-        if isinstance(offsets, range):
-            column = buffer[_STATE : size : offsets.step]
-            for number in set(column):
-                counts[number] += column.count(number)
-            if _FIN_WAIT2 in column:
-                timers = buffer[_TIMER : size : offsets.step]
-                self.mini_fin_wait2 += list(zip(column, timers)).count((_FIN_WAIT2, _MINI_TIMER))
-            return
-        for offset in offsets:
-            number = buffer[offset + _STATE]
-            counts[number] += 1
-            if number == _FIN_WAIT2 and buffer[offset + _TIMER] == _MINI_TIMER:
-                self.mini_fin_wait2 += 1
-
-
-class _SocketList(_Taker):
-    """Whole records."""
-
-    def __init__(self, namespace: int) -> None:
-        self.found: list[TcpSocket] = []
-        self._namespace = namespace
-
-    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:  # noqa: ARG002 - the offsets say it
-        for offset in batch.offsets:
-            record = parse_socket(buffer, offset, self._namespace)
-            if record is not None:
-                self.found.append(record)
-
-
-class _PortCount(_Taker):
-    """Sockets by local port."""
-
-    def __init__(self) -> None:
-        self.by_port: Counter[int] = Counter()
-
-    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:  # noqa: ARG002 - the offsets say it
-        self.by_port.update(
-            [buffer[offset + _LOCAL_PORT] << 8 | buffer[offset + _LOCAL_PORT + 1] for offset in batch.offsets]
-        )
-
-
-class _DestinationCount(_Taker):
-    """Sockets by the raw bytes of destination port, source and destination address."""
-
-    def __init__(self, skip: set[bytes]) -> None:
-        self._skip = skip
-        self._used: Counter[bytes] = Counter()
-        self._time_wait: Counter[bytes] = Counter()
-
-    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:
-        raw = bytes(memoryview(buffer)[:size])
-        skip = self._skip
-        used = [offset for offset in batch.offsets if raw[offset + _LOCAL_PORT : offset + _PEER] not in skip]
-        self._used.update([raw[offset + _PEER : offset + _PEER_END] for offset in used])
-        self._time_wait.update(
-            [raw[offset + _PEER : offset + _PEER_END] for offset in used if raw[offset + _STATE] == _TIME_WAIT]
-        )
-
-    def top(self, family: int, limit: int) -> list[Destination]:
-        # Ties are broken by the bytes of the address, so that the same sockets give the same report.
-        most = heapq.nsmallest(limit, self._used.items(), key=lambda item: (-item[1], item[0]))
-        found = []
-        for key, count in most:
-            _, source, address = decode_addresses(family, key[2:18], key[18:34])
-            port = int.from_bytes(key[:2], "big")
-            found.append(Destination(source, address, port, count, self._time_wait[key]))
-        return found
-
-
-class _InodeSet(_Taker):
-    """Inodes, 0 among them."""
-
-    def __init__(self) -> None:
-        self.inodes: set[int] = set()
-
-    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:
-        offsets = batch.offsets
-        if isinstance(offsets, range):
-            words = memoryview(buffer)[:size].cast("I")
-            self.inodes.update(words[_INODE // 4 :: offsets.step // 4].tolist())
-            return
-        unpack = _NATIVE_INT.unpack_from
-        self.inodes.update([unpack(buffer, offset + _INODE)[0] for offset in offsets])
