@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli import explain as command
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli import main as entry
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import wants_colour
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import page_ids
 
 LASTACK = str(Path(sys.executable).parent / "lastack")
@@ -150,8 +151,6 @@ def test_no_colour_and_dumb_terminals_are_respected(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import wants_colour
-
     assert wants_colour("auto")
     monkeypatch.setenv("NO_COLOR", "1")
     assert not wants_colour("auto")

@@ -109,10 +109,10 @@ def _bash(general: Sequence[_Argument], commands: Mapping[str, tuple[str, list[_
         cases += [
             f"    {name})",
             *values,
-            f'      if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "{" ".join(options)}" -- "$current"))',
+            f"      if [[ $current == -* ]]; then {_bash_words(options)}",
             f"      else {plain}; fi ;;",
         ]
-    first = " ".join([*commands, *(option for argument in general for option in argument.options)])
+    first = [*commands, *(option for argument in general for option in argument.options)]
     return "\n".join(
         [
             "# bash completion of lastack",
@@ -120,22 +120,28 @@ def _bash(general: Sequence[_Argument], commands: Mapping[str, tuple[str, list[_
             "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}",
             "  COMPREPLY=()",
             "  if ((COMP_CWORD == 1)); then",
-            f'    COMPREPLY=($(compgen -W "{first}" -- "$current"))',
+            f"    {_bash_words(first)}",
             "    return",
             "  fi",
             "  case ${COMP_WORDS[1]} in",
             *cases,
             "  esac",
             "}",
-            "complete -o filenames -F _lastack lastack",
+            "complete -F _lastack lastack",
         ]
     )
 
 
 def _bash_values(argument: _Argument) -> str:
     if argument.words:
-        return f'COMPREPLY=($(compgen -W "{" ".join(argument.words)}" -- "$current"))'
-    return 'COMPREPLY=($(compgen -f -- "$current"))' if argument.files else ":"
+        return _bash_words(argument.words)
+    if argument.files:
+        return 'compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current")'
+    return ":"
+
+
+def _bash_words(words: Sequence[str]) -> str:
+    return f'mapfile -t COMPREPLY < <(compgen -W "{" ".join(words)}" -- "$current")'
 
 
 def _zsh(general: Sequence[_Argument], commands: Mapping[str, tuple[str, list[_Argument]]]) -> str:
@@ -175,7 +181,7 @@ def _zsh_argument(argument: _Argument) -> str:
     values = f"({' '.join(argument.words)})" if argument.words else "_files" if argument.files else " "
     if not argument.options:
         return _quoted(f"::{argument.description.replace(':', ' ')}:{values}")
-    described = f"[{argument.description.translate(str.maketrans('[]:', '() '))}]"
+    described = f"[{argument.description.replace(': ', ' ').translate(str.maketrans('[]:', '() '))}]"
     value = f":value:{values}" if argument.takes_value else ""
     return " ".join(_quoted(f"{option}{described}{value}") for option in argument.options)
 
@@ -193,7 +199,7 @@ def _fish(general: Sequence[_Argument], commands: Mapping[str, tuple[str, list[_
 def _fish_argument(argument: _Argument) -> str:
     parts = [f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}" for option in argument.options]
     if argument.takes_value and argument.options:
-        parts.append("-r")
+        parts.append("-r" if argument.files else "-x")
     if argument.files:
         parts.append("-F")
     if argument.words:
