@@ -182,7 +182,7 @@ def test_without_javascript_everything_can_be_read(visit: Open) -> None:
     assert page.locator("#host-1").is_visible()
 
 
-@pytest.mark.parametrize("name", ["fleet", "hostile", "healthy"])
+@pytest.mark.parametrize("name", ["fleet", "hostile", "healthy", "single"])
 def test_400_pixels_are_enough(visit: Open, name: str) -> None:
     page = visit(name, width=400).page
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
@@ -201,7 +201,7 @@ def test_400_pixels_are_enough(visit: Open, name: str) -> None:
     assert min(sizes) >= 11
 
 
-@pytest.mark.parametrize("name", ["fleet", "healthy"])
+@pytest.mark.parametrize("name", ["fleet", "healthy", "single"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(visit: Open, name: str, scheme: str) -> None:
     page = visit(name, color_scheme=scheme).page

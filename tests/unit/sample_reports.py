@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HOSTILE", "healthy_fleet", "hostile", "sample", "with_strings"]
+__all__ = ["HOSTILE", "healthy_fleet", "hostile", "sample", "single_fleet", "with_strings"]
 
 _SAMPLES = Path(__file__).parents[1] / "fixtures" / "reports"
 
@@ -58,4 +58,11 @@ def healthy_fleet(hosts: int = 500) -> dict[str, Any]:
     fleet["close_wait"] = {"total": 812, "leaked": 0, "undecided": 0, "apps": 0, "hosts": 0}
     fleet["time_wait"] |= {"closed_here": []}
     fleet |= {"apps": [], "dead_sockets": [], "pressure": nothing, "findings": [], "drift": []}
+    return fleet
+
+
+def single_fleet() -> dict[str, Any]:
+    """The fleet report of a run that was meant for the sick host alone."""
+    fleet = sample("fleet")
+    fleet["hosts"] = healthy_fleet(1)["hosts"]
     return fleet

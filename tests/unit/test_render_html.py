@@ -19,7 +19,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import r
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown import to_html
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_reports import healthy_fleet, hostile, sample
+from sample_reports import healthy_fleet, hostile, sample, single_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +163,17 @@ def test_a_healthy_fleet_says_so_in_one_sentence() -> None:
     assert "CLOSE_WAIT 812 in transit, TIME_WAIT 24,032 normal, at most 4 % of a limit." in document.text
     assert "Partial view" not in document.text
     assert not any(section.get("id") in {"findings", "pressure", "not-seen"} for section in document.all("section"))
+
+
+def test_a_run_of_one_host_does_not_count_hosts() -> None:
+    document = Document(render_html(single_fleet(), [sample("sick")]))
+    assert "4,862 sockets leaked by 3 applications on web-17.example.org." in document.text
+    assert "Worst host" not in document.text
+    assert "The host" in document.text
+    assert any("open" in details for details in document.all("details"))
+    # The findings stand in their own section; the details of the only host do not repeat them.
+    step = sample("sick")["findings"][0]["next_step"]
+    assert document.text.count(step) == 1
 
 
 def test_a_run_without_any_answer_claims_nothing() -> None:

@@ -16,7 +16,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet, render_host, render_run
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_reports import healthy_fleet, hostile, sample
+from sample_reports import healthy_fleet, hostile, sample, single_fleet
 
 GOLDEN = Path(__file__).parent / "golden"
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -193,9 +193,7 @@ def test_undecided_sockets_ask_for_a_second_look() -> None:
 
 
 def test_a_run_of_one_host_says_all_that_the_host_says() -> None:
-    fleet = sample("fleet")
-    fleet["hosts"] = {**healthy_fleet(1)["hosts"], "not_audited_truncated": 0}
-    screen = render_run(fleet, [sample("sick")], report_path="report.html")
+    screen = render_run(single_fleet(), [sample("sick")], report_path="report.html")
     assert screen.startswith("1 host audited · run 2026-11-23 04:30 UTC\n\n")
     assert render_host(sample("sick")) in screen
     assert screen.endswith("\nReport: report.html\n")

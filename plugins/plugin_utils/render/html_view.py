@@ -61,6 +61,7 @@ def fleet_view(fleet: Mapping[str, Any]) -> dict[str, Any]:
         "fleet": fleet,
         "run": data(fleet, "run"),
         "meant": hosts,
+        "single": hosts.get("meant") == 1,
         "missed": missed,
         "missed_words": ", ".join(f"{count(hosts[key])} {word}" for key, word in _OUTCOMES if hosts.get(key)),
         "partial": bool(missed or hosts.get("incomplete")),
@@ -91,7 +92,9 @@ def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int]) -> str:
     leaked = int(part.get("leaked") or 0)
     if leaked:
         by = plural(int(part.get("apps") or 0), "application")
-        return f"{plural(leaked, 'socket')} leaked by {by} on {plural(int(part.get('hosts') or 0), 'host')}."
+        worst = next((data(app, "worst_host").get("host") for app in rows(fleet, "apps")), None)
+        on = worst if hosts.get("meant") == 1 and worst else plural(int(part.get("hosts") or 0), "host")
+        return f"{plural(leaked, 'socket')} leaked by {by} on {on}."
     asking = [
         plural(counts[key], noun)
         for key, noun in (("critical", "critical finding"), ("warning", "warning"))

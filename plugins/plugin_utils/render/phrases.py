@@ -58,7 +58,7 @@ REMEDY_WORDS: Mapping[str, str] = {
     "app": "application",
     "kernel": "kernel setting",
     "limits": "limit",
-    "none": "nothing to do",
+    "none": "nothing to fix",
 }
 
 #: Severities, worst first.
