@@ -255,8 +255,9 @@ def test_the_policy_refuses_what_is_not_ours(browser: Any, reports: dict[str, st
     context.close()
 
 
-def test_it_prints_with_everything_open(visit: Open) -> None:
-    page = visit("fleet").page
+@pytest.mark.parametrize("javascript", [True, False])
+def test_it_prints_with_everything_open(visit: Open, *, javascript: bool) -> None:
+    page = visit("fleet", java_script_enabled=javascript).page
     page.emulate_media(media="print")
     assert page.locator(".bar-nav").is_hidden()
     page.emulate_media(media="screen")
