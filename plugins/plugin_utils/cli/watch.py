@@ -140,7 +140,7 @@ def _live(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> 
 
         def show(now: Look, before: Look | None) -> None:
             lines.append(summarise(now, before))
-            screen = render_host(now.report, colour=colour, width=screen_width())
+            screen = render_host(now.report, colour=colour, width=screen_width()).rstrip()
             ending = f"every {arguments.watch:g} s; Ctrl-C ends it"
             view = Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
             live.update(Text("\n\n").join([view, Text.from_ansi(screen), Text(ending, style="dim")]), refresh=True)
