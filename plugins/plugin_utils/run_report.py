@@ -121,7 +121,7 @@ def _add(run: RunFolder, merge: FleetMerge, host: str, outcome: Outcome) -> Outc
     if outcome.file is None:
         return Outcome("invalid", "the run folder names no report of this host", None)
     try:
-        report = load_host_report(run.report_path(outcome.file))
+        report = load_host_report(run.report_path(outcome.file), full=False)
     except InvalidReport as error:
         return Outcome("invalid", f"{outcome.file} {error}", None)
     name = one_line(host, _NAME_LENGTH)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
+
+REPORTS = HERE.parent / "fixtures" / "reports"
+
+# Each test host has a /run of its own; the machine's home folders stay clean.
+SCRATCH = {"ansible_remote_tmp": "/run/ansible-tmp", "ansible_async_dir": "/run/ansible-async"}
 
 HOSTILE = "\x1b]0;x\x07<b>&amp;\n'"
 
@@ -54,11 +60,15 @@ class Lab:
         self.fleet = fleet
         self.inventory = fleet.folder / "inventory.yml"
         good, leaky, third = fleet.addresses
+        for file in (HERE / "forger.py", REPORTS / "healthy.json"):
+            shutil.copy(file, fleet.folder)
         python = {"ansible_python_interpreter": "/usr/bin/python3"}
         forged = {}
         for kind in ("wrong-types", "wrong-schema", "no-report", "huge", "deep", "not-json", "valid"):
             wrapper = fleet.folder / f"forge-{kind}"
-            wrapper.write_text(f"#!/bin/sh\nFORGERY={kind} exec /usr/bin/python3 {HERE}/forger.py\n", encoding="ascii")
+            wrapper.write_text(
+                f"#!/bin/sh\nFORGERY={kind} exec /usr/bin/python3 {fleet.folder}/forger.py\n", encoding="ascii"
+            )
             wrapper.chmod(0o755)
             forged[f"forged-{kind}"] = {"ansible_host": third, "ansible_python_interpreter": str(wrapper)}
         groups = {
@@ -75,7 +85,8 @@ class Lab:
             "forged": forged,
         }
         self.inventory.write_text(
-            yaml.safe_dump({name: {"hosts": hosts} for name, hosts in groups.items()}), encoding="utf-8"
+            yaml.safe_dump({name: {"hosts": hosts, "vars": SCRATCH} for name, hosts in groups.items()}),
+            encoding="utf-8",
         )
 
     def audit(
@@ -89,7 +100,7 @@ class Lab:
         self, playbook: str, *arguments: str, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         return self.fleet.run(
-            "ansible-playbook", playbook, "-i", str(self.inventory), *arguments, cwd=cwd, **environment
+            "ansible-playbook", playbook, "-i", str(self.inventory), *arguments, cwd=cwd, timeout_s=120, **environment
         )
 
 

@@ -123,7 +123,8 @@ class SshFleet:
             self._wait_for_ssh(address)
 
     def _start_host(self, number: int, spec: HostSpec, config: Path) -> None:
-        leak = str(HERE / "leaky_client.py") if spec.leak else ""
+        # A copy: the project may lie where a host's own mounts hide it.
+        leak = str(shutil.copy(HERE / "leaky_client.py", self.folder)) if spec.leak else ""
         given = json.dumps({"hostname": spec.hostname, "config": str(config), "leak": leak})
         namespaces = ["unshare", "-n", "-u", "-i", "-m", "-p", "--fork", "--kill-child", "--mount-proc"]
         init = ["/usr/bin/python3", str(HERE / "ssh_host_init.py"), given]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""First process of a test host: names the host, hides the machine's own state, starts a leak, becomes sshd."""
+"""First process of a test host: names the host, hides the machine's /run, starts a leak, becomes sshd."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__: list[str] = []
 def main() -> None:
     given = json.loads(sys.argv[1])
     socket.sethostname(given["hostname"])
-    for folder in ("/run", "/root", "/var/tmp"):
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
     Path("/run/sshd").mkdir(mode=0o755)
+    Path("/run/ansible-tmp").mkdir()
+    Path("/run/ansible-tmp").chmod(0o1777)
     if given["leak"]:
         subprocess.Popen([sys.executable, given["leak"]], stdin=subprocess.DEVNULL)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
