@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PROFILES", "Catalogue", "CatalogueError", "CatalogueKey", "Limit", "for_target", "load_catalogue"]
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader written in C where PyYAML has it: a tenth of the time, on the way of every probe."""
+
 PROFILES = ("server", "client", "mixed")
 """The profiles of a baseline, in the order in which they are shown."""
 
@@ -108,7 +111,7 @@ def load_catalogue(path: str | Path | None = None) -> Catalogue:
     """Load and check the catalogue; raises ``CatalogueError`` with the place of the first fault, ``OSError`` unread."""
     file = _FILE if path is None else Path(path)
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - safe loaders, both
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{file.name}: no YAML: {error}") from error
     _expect(isinstance(data, dict) and set(data) == {"keys", "limits"}, file.name, "holds exactly keys and limits")
