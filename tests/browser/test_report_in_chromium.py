@@ -260,7 +260,7 @@ def test_it_prints_with_everything_open(visit: Open, *, javascript: bool) -> Non
     page = visit("fleet", java_script_enabled=javascript).page
     page.emulate_media(media="print")
     assert page.locator(".bar-nav").is_hidden()
-    page.emulate_media(media="screen")
+    page.emulate_media(media="null")
     text = _pdf_text(page.pdf(format="A4"))
     assert "4,862socketsleakedby3applications" in text
     # From the details of a host and from an explanation, both closed on the screen.

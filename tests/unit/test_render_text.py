@@ -129,6 +129,13 @@ def test_colour_only_adds_codes(name: str) -> None:
     assert "\x1b" not in render(report)
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"), [("支付", 4), ("cafe\u0301", 4), ("a\u0308\u0323", 1), ("Ａ", 2), ("→ ≥", 3)]
+)
+def test_display_width_counts_columns(text: str, columns: int) -> None:
+    assert display_width(text) == columns
+
+
 def test_wide_characters_and_combining_marks_keep_the_columns() -> None:
     report = sample("sick")
     for app, name in zip(
