@@ -110,6 +110,27 @@ def test_one_finding_an_id_and_application_over_causes_and_namespaces() -> None:
     assert found[0]["evidence"]["namespaces"] == ["blue", "host"]
 
 
+def test_a_sentence_claims_only_the_figures_of_its_own_causes() -> None:
+    def part(age: float, unread: int, port: int) -> dict[str, Any]:
+        peers = [{"address": "10.0.0.9", "port": port, "count": 5}]
+        return {"age_s": {"at_least": age, "at_most": None}, "unread_bytes": unread, "peers": peers, "local_ports": []}
+
+    found = _by_id(
+        _leaks(
+            _offender(
+                causes={"eof_read": 5, "unread_data": 5},
+                by_cause={"eof_read": part(7_200, 0, 1), "unread_data": part(300, 1_234, 2)},
+            )
+        )
+    )
+    leak, body = found["close_wait.leak"], found["close_wait.unread_body"]
+    assert "at least 2 h" in leak["summary"]
+    assert "10.0.0.9:1" in leak["next_step"]
+    assert "at least 5 min" in body["summary"]
+    assert "1,234 bytes" in body["summary"]
+    assert "10.0.0.9:2" in body["next_step"]
+
+
 @pytest.mark.parametrize(("percent", "severity"), [(89.9, "warning"), (90.0, "critical"), (None, "warning")])
 def test_a_leak_is_critical_when_its_descriptors_run_out(percent: float | None, severity: str) -> None:
     use = {"open": 9, "soft_limit": 10, "hard_limit": 10, "used_percent": percent, "worst_pid": 7}

@@ -191,6 +191,27 @@ class TestNeverAccepted:
         )
         assert (offender["count"], offender["kind"]) == (2, "executable")
 
+    def test_each_cause_has_its_own_age_bytes_peers_and_ports(self) -> None:
+        leaked = socket(receive_queue=300, info=info(last_ack_recv_ms=99_000))
+        fresh = self.waiting._replace(info=info(last_ack_recv_ms=61_000, last_data_recv_ms=61_000))
+        offender = _only(
+            _group([fresh, leaked], {500: [9]}, [process(9)], listeners=[listener()], listener_pids={900: [9]})
+        )
+        assert offender["by_cause"] == {
+            "unaccepted": {
+                "age_s": {"at_least": 61.0, "at_most": 61.0},
+                "unread_bytes": 0,
+                "peers": [{"address": "10.0.0.9", "port": None, "count": 1}],
+                "local_ports": [{"port": 8080, "count": 1}],
+            },
+            "unread_data": {
+                "age_s": {"at_least": 99.0, "at_most": 100.0},
+                "unread_bytes": 299,
+                "peers": [{"address": "10.0.0.9", "port": 8081, "count": 1}],
+                "local_ports": [],
+            },
+        }
+
     def test_without_a_known_listener_it_is_still_counted(self) -> None:
         result = _group([self.waiting], {}, [])
         assert result.completeness["unaccepted"] == 1

@@ -33,7 +33,8 @@ __all__ = ["close_wait_findings", "dead_socket_findings"]
 
 NEARLY_OUT_PERCENT = 90
 """Of the soft limit of descriptors: the next accept() or connect() may be the one that fails."""
-FULL_PERCENT = 100
+WORTH_SAYING_PERCENT = 10
+"""Below it descriptors are no concern of the sentence."""
 
 _LEAK = "close_wait.leak"
 _STUCK = "close_wait.stuck_accept"
@@ -53,7 +54,7 @@ def close_wait_findings(report: Mapping[str, Any]) -> list[Finding]:
     parts: dict[tuple[str, str], list[tuple[Mapping[str, Any], Counter[str]]]] = defaultdict(list)
     for offender in offenders:
         for finding_id, causes in _by_finding(offender).items():
-            parts[finding_id, offender["app"]].append((offender, causes))
+            parts[finding_id, offender["app"]].append((_narrowed(offender, causes), causes))
     return [_finding(finding_id, app, group, full) for (finding_id, app), group in parts.items()]
 
 
@@ -87,6 +88,31 @@ def _by_finding(offender: Mapping[str, Any]) -> dict[str, Counter[str]]:
     if offender.get("shared_with"):
         found[_INHERITED]["shared"] = (offender.get("flags") or {}).get("shared") or offender["count"]
     return found
+
+
+def _narrowed(offender: Mapping[str, Any], causes: Counter[str]) -> dict[str, Any]:
+    """Return the offender with the age, bytes, peers and ports of some causes only, where the report has them."""
+    details = offender.get("by_cause") or {}
+    parts = [details[cause] for cause, _ in causes.most_common() if cause in details]
+    if not parts:
+        return dict(offender)
+    ages = [part.get("age_s") for part in parts if part.get("age_s")]
+    uppers = [age.get("at_most") for age in ages]
+    age = (
+        {
+            "at_least": max(number(age.get("at_least")) for age in ages),
+            "at_most": None if None in uppers else max(uppers),
+        }
+        if ages
+        else None
+    )
+    return {
+        **offender,
+        "age_s": age,
+        "unread_bytes": sum(int(number(part.get("unread_bytes"))) for part in parts),
+        "peers": [peer for part in parts for peer in part.get("peers") or []],
+        "local_ports": [port for part in parts for port in part.get("local_ports") or []],
+    }
 
 
 def _finding(
@@ -177,7 +203,7 @@ def _pool(app: str, count: int, causes: Counter[str], worst: Mapping[str, Any]) 
     return (
         f"{app} keeps {plural(count, 'idle connection')}{tls} that {_peer(worst)} closed{told} and nobody has looked at"
         f" since{_age_clause(worst)}",
-        f"Evict idle connections in the pool of {_process(app, worst)} before {_peer(worst)} closes them, or finish"
+        f"Evict idle connections in the pool of {_process(app, worst)} before its peer closes them, or finish"
         f" reading what it has paused.",
     )
 
@@ -217,7 +243,7 @@ def _age_clause(offender: Mapping[str, Any]) -> str:
 
 def _descriptor_clause(descriptors: Mapping[str, Any]) -> str:
     percent, limit = descriptors.get("used_percent"), descriptors.get("soft_limit")
-    if percent is None:
+    if number(percent) < WORTH_SAYING_PERCENT:
         return ""
     return f"; it uses {format_percent(percent)} of its {format_count(limit)} descriptors"
 

@@ -24,6 +24,7 @@ __all__ = ["Blamed", "Owner", "offender_section"]
 
 PIDS = 20
 PEERS = 5
+PEERS_OF_CAUSE = 2
 STRANGERS = 10
 INHERITED = "close_wait.inherited"
 
@@ -103,17 +104,15 @@ def offender_section(
         "undecided": undecided,
         "age_s": age_section(oldest(one.age for one in group)),
         "causes": dict(sorted(causes.items(), key=lambda item: (-item[1], item[0]))),
+        "by_cause": {cause: _narrowed([one for one in group if one.cause == cause]) for cause in sorted(causes)},
         "flags": {
             "shared": sum(one.owner.shared for one in group),
             "kernel_owned": sum(one.owner.kernel for one in group),
         },
-        "unread_bytes": sum(max(0, one.socket.receive_queue - 1) for one in group),
+        "unread_bytes": _unread(group),
         "role": "server" if served == len(group) else "mixed" if served else "client",
         "peers": _peers(group),
-        "local_ports": [
-            {"port": port, "count": count}
-            for port, count in _most(Counter(one.socket.local_port for one in group if one.served))
-        ],
+        "local_ports": _local_ports(group),
         "shared_with": strangers,
         "descriptors": worst_descriptors(processes[pid] for pid in pids if pid in processes),
         "advice": _advice(identity.runtime, causes, inherited=bool(strangers)),
@@ -129,6 +128,25 @@ def _user(process: Process | None) -> str | None:
     if process is None:
         return None
     return process.user or (str(process.uid) if process.uid is not None else None)
+
+
+def _narrowed(group: Sequence[Blamed]) -> dict[str, Any]:
+    """What belongs to one cause only, so that a sentence about it does not claim the figures of another."""
+    return {
+        "age_s": age_section(oldest(one.age for one in group)),
+        "unread_bytes": _unread(group),
+        "peers": _peers(group)[:PEERS_OF_CAUSE],
+        "local_ports": _local_ports(group)[:PEERS_OF_CAUSE],
+    }
+
+
+def _unread(group: Sequence[Blamed]) -> int:
+    return sum(max(0, one.socket.receive_queue - 1) for one in group)
+
+
+def _local_ports(group: Sequence[Blamed]) -> list[dict[str, int]]:
+    ports = Counter(one.socket.local_port for one in group if one.served)
+    return [{"port": port, "count": count} for port, count in _most(ports)]
 
 
 def _peers(group: Sequence[Blamed]) -> list[dict[str, Any]]:
