@@ -130,7 +130,7 @@ def test_colour_only_adds_codes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "columns"), [("支付", 4), ("cafe\u0301", 4), ("a\u0308\u0323", 1), ("Ａ", 2), ("→ ≥", 3)]
+    ("text", "columns"), [("支付", 4), ("cafe\u0301", 4), ("a\u0308\u0323", 1), ("\uff21", 2), ("→ ≥", 3)]
 )
 def test_display_width_counts_columns(text: str, columns: int) -> None:
     assert display_width(text) == columns
