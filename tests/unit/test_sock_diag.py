@@ -391,6 +391,17 @@ def test_an_interrupted_dump_is_made_again_and_counts_once() -> None:
     assert counted(Kernel([ONE, done], [TWO, DONE_MESSAGE])) == ({8: 1}, [])
 
 
+def test_what_only_looks_uniform_is_not_taken_by_columns() -> None:
+    flagged = encode(Entry(state=8), MULTI | INTERRUPTED)
+    done = message(DONE, bytes(len(ONE) - 16))
+    long = encode(Entry(padding=252))
+    assert len(long) == len(ONE) + 256
+    assert split(bytearray(ONE + flagged), 2 * len(ONE)).interrupted
+    assert split(bytearray(ONE + done), 2 * len(ONE)) == ([0], True, False)
+    assert split(bytearray(ONE + long), len(ONE + long)).offsets == [0, len(ONE)]
+    assert list(split(bytearray(ONE * 3), len(ONE) * 3).offsets) == [0, len(ONE), 2 * len(ONE)]
+
+
 def test_a_dump_that_is_always_interrupted_is_used_and_said() -> None:
     script = [encode(Entry(), MULTI | INTERRUPTED), DONE_MESSAGE]
     kernel = Kernel(script, script, script)
