@@ -132,6 +132,7 @@ def suites() -> list[Suite]:
         _mypy(
             f"mypy tests/{folder}",
             "3.11",
+            "--config-file=tests/mypy.ini",
             f"tests/{folder}",
             path=f"collections:bench:scripts:tests/programs:tests/{folder}",
         )
