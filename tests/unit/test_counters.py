@@ -14,8 +14,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.counters imp
     parse_port_range,
     parse_reserved_ports,
     read_namespace_counters,
-    read_softnet_drops,
-    usable_ports,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import NetworkNamespace
 from hypothesis import given
@@ -115,23 +113,6 @@ def test_the_selection_is_small_and_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "drops"),
-    [
-        ("00000013 00000000 00000000\n00001e45 0000000a 00000000\n0001 00000010\n", 26),
-        ("0 0\n", 0),
-        ("", None),
-        ("zz zz\n", None),
-    ],
-)
-def test_softnet_drops(text: str, drops: int | None, tmp_path: Path) -> None:
-    assert read_softnet_drops(proc=build(tmp_path, {"net/softnet_stat": text})) == drops
-
-
-def test_softnet_without_the_file(tmp_path: Path) -> None:
-    assert read_softnet_drops(proc=str(tmp_path)) is None
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("32768\t60999\n", (32768, 60999)),
@@ -161,18 +142,6 @@ def test_port_range(text: str, expected: tuple[int, int] | None) -> None:
 )
 def test_reserved_ports(text: str, expected: list[tuple[int, int]]) -> None:
     assert parse_reserved_ports(text) == expected
-
-
-PORT = st.integers(0, 65535)
-RANGES = st.lists(st.tuples(PORT, PORT).map(lambda pair: (min(pair), max(pair))), max_size=6)
-
-
-@given(RANGES, st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda pair: (min(pair), max(pair))))
-def test_usable_ports_equal_a_count_one_by_one(ranges: list[tuple[int, int]], port_range: tuple[int, int]) -> None:
-    text = ",".join(f"{low}-{high}" for low, high in ranges)
-    taken = {port for low, high in ranges for port in range(low, high + 1)}
-    expected = sum(port not in taken for port in range(port_range[0], port_range[1] + 1))
-    assert usable_ports(port_range, parse_reserved_ports(text)) == expected
 
 
 @given(st.text())

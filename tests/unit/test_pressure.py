@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import (
     descriptors_section,
     share,
@@ -20,11 +19,10 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.listeners i
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.memory import conntrack_section, memory_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.ports import (
     ephemeral_ports_section,
-    parse_ports,
-    parse_range,
     usable_ports,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.time_wait import integer_of, time_wait_section
+from ansible_collections.lastack.linux.plugins.module_utils.observe.counters import parse_reserved_ports
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
     Conntrack,
     DescriptorUse,
@@ -102,27 +100,24 @@ def test_ports() -> None:
     assert (blue["range"], blue["reserved"], blue["usable"]) == (None, None, None)
 
 
-@pytest.mark.parametrize("text", [None, "", "1", "2 1", "0 5", "1 65536", "a b", "1 2 3", "-1 5", "१ २"])
-def test_a_range_that_is_none(text: str | None) -> None:
-    assert parse_range(text) is None
-
-
-def test_port_lists() -> None:
-    assert parse_ports("\n") == parse_ports("") == set()
-    assert parse_ports("8080,9000-9002\n") == {8080, 9000, 9001, 9002}
-    assert parse_ports("80,x") is None
-    assert parse_ports(None) is None
-    assert usable_ports((10, 19), None, {10, 30}) == 9
-    assert usable_ports(None, set(), set()) is None
+def test_usable_ports() -> None:
+    assert usable_ports((10, 19), [], {10, 30}) == 9
+    assert usable_ports((10, 19), [(1, 12), (18, 40)], {11, 15}) == 4
     assert (integer_of(" 128\n"), integer_of("-1"), integer_of("9" * 400), integer_of(None)) == (128, None, None, None)
 
 
-@given(st.text(max_size=60))
-def test_port_texts_never_raise(text: str) -> None:
-    ports = parse_ports(text)
-    assert ports is None or all(0 < port < 65_536 for port in ports)
-    ends = parse_range(text)
-    assert ends is None or 0 < ends[0] <= ends[1] < 65_536
+PORT = st.integers(0, 65535)
+RANGES = st.lists(st.tuples(PORT, PORT).map(lambda pair: (min(pair), max(pair))), max_size=6)
+
+
+@given(RANGES, st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda p: (min(p), max(p))), st.sets(PORT))
+def test_usable_ports_equal_a_count_one_by_one(
+    ranges: list[tuple[int, int]], port_range: tuple[int, int], bound: set[int]
+) -> None:
+    text = ",".join(f"{low}-{high}" for low, high in ranges)
+    taken = {port for low, high in ranges for port in range(low, high + 1)} | bound
+    expected = sum(port not in taken for port in range(port_range[0], port_range[1] + 1))
+    assert usable_ports(port_range, parse_reserved_ports(text), bound) == expected
 
 
 def test_listeners() -> None:

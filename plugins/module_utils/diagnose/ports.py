@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import share
+from ansible_collections.lastack.linux.plugins.module_utils.observe.counters import (
+    parse_port_range,
+    parse_reserved_ports,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,42 +25,27 @@ if TYPE_CHECKING:
         NamespaceSockets,
     )
 
-__all__ = ["ephemeral_ports_section", "parse_ports", "parse_range", "usable_ports"]
+__all__ = ["ephemeral_ports_section", "usable_ports"]
 
 _RANGE = "net.ipv4.ip_local_port_range"
 _RESERVED = "net.ipv4.ip_local_reserved_ports"
-_LAST_PORT = 65_535
-_LONGEST_LIST = 1_000_000
 
 
-def parse_range(text: str | None) -> tuple[int, int] | None:
-    """Return ``ip_local_port_range`` as its two ends, ``None`` if it is not two ports in order."""
-    words = (text or "").split()
-    if len(words) != 2 or not all(word.isascii() and word.isdigit() and len(word) <= 5 for word in words):  # noqa: PLR2004 - two ends of five digits
-        return None
-    low, high = map(int, words)
-    return (low, high) if 0 < low <= high <= _LAST_PORT else None
+def usable_ports(ends: tuple[int, int], reserved: Sequence[tuple[int, int]], bound: set[int]) -> int:
+    """Return how many ports ``connect()`` may choose: the range less those reserved or bound explicitly inside it.
+
+    ``reserved`` as ``parse_reserved_ports`` returns it: ranges, both ends included, that do not overlap.
+    """
+    low, high = ends
+    explicitly = sum(
+        low <= port <= high and not any(first <= port <= last for first, last in reserved) for port in bound
+    )
+    return high - low + 1 - _inside(ends, reserved) - explicitly
 
 
-def parse_ports(text: str | None) -> set[int] | None:
-    """Return a port list such as ``8080,9000-9010`` as a set, ``None`` if it is not known or not a list."""
-    if text is None or len(text) > _LONGEST_LIST:
-        return None
-    ports: set[int] = set()
-    for item in filter(None, text.strip().replace("\n", ",").split(",")):
-        ends = parse_range(item.replace("-", " ") if "-" in item else f"{item} {item}")
-        if ends is None:
-            return None
-        ports.update(range(ends[0], ends[1] + 1))
-    return ports
-
-
-def usable_ports(ends: tuple[int, int] | None, reserved: set[int] | None, bound: set[int]) -> int | None:
-    """Return how many ports ``connect()`` may choose: the range less those reserved or bound explicitly inside it."""
-    if ends is None:
-        return None
-    taken = {port for port in (reserved or set()) | bound if ends[0] <= port <= ends[1]}
-    return max(0, ends[1] - ends[0] + 1 - len(taken))
+def _inside(ends: tuple[int, int], reserved: Sequence[tuple[int, int]]) -> int:
+    low, high = ends
+    return sum(max(0, min(high, last) - max(low, first) + 1) for first, last in reserved)
 
 
 def ephemeral_ports_section(
@@ -72,17 +61,17 @@ def ephemeral_ports_section(
         if not one.destinations:
             continue
         own = counters.get(one.namespace)
-        ends = parse_range(own.sysctls.get(_RANGE)) if own else None
-        reserved = parse_ports(own.sysctls.get(_RESERVED)) if own else None
-        inside = None if reserved is None or ends is None else sum(ends[0] <= port <= ends[1] for port in reserved)
-        usable = usable_ports(ends, reserved, {listener.local_port for listener in one.listeners})
+        ends = parse_port_range(own.sysctls.get(_RANGE, "")) if own else None
+        reserved = parse_reserved_ports(own.sysctls.get(_RESERVED, "")) if own else []
+        bound = {listener.local_port for listener in one.listeners}
+        usable = usable_ports(ends, reserved, bound) if ends else None
         ranked = sorted(one.destinations, key=lambda to: (-to.used, to.source, to.address, to.port))
         entries.append(
             {
                 "namespace": clean_text(namespaces.get(one.namespace, "")),
                 "namespace_id": one.namespace,
                 "range": list(ends) if ends else None,
-                "reserved": inside,
+                "reserved": _inside(ends, reserved) if ends else None,
                 "usable": usable,
                 "destinations": [
                     {

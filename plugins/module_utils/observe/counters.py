@@ -21,8 +21,6 @@ __all__ = [
     "parse_port_range",
     "parse_reserved_ports",
     "read_namespace_counters",
-    "read_softnet_drops",
-    "usable_ports",
 ]
 
 SELECTED: tuple[str, ...] = (
@@ -117,19 +115,6 @@ def parse_counters(text: str, table: str) -> dict[str, int]:
     return counters
 
 
-def read_softnet_drops(*, proc: str = "/proc") -> int | None:
-    """Return the packets dropped because a CPU's input queue was full, over all CPUs; ``None`` when unreadable.
-
-    Global, since boot. Source: column 2 of /proc/net/softnet_stat, net/core/net-procfs.c ``softnet_seq_show``.
-    """
-    drops = [
-        int(columns[1], 16)
-        for columns in (line.split() for line in _text(f"{proc}/net/softnet_stat", _MAX_TABLE_BYTES).splitlines())
-        if len(columns) > 1 and _HEX.match(columns[1])
-    ]
-    return sum(drops) if drops else None
-
-
 def parse_port_range(text: str) -> tuple[int, int] | None:
     """Return the first and last port of ``ip_local_port_range``; ``None`` when the text is no range."""
     fields = text.split()
@@ -159,16 +144,6 @@ def parse_reserved_ports(text: str) -> list[tuple[int, int]]:
         else:
             merged.append((low, high))
     return merged
-
-
-def usable_ports(port_range: tuple[int, int], reserved: list[tuple[int, int]]) -> int:
-    """Return how many ports the kernel may choose: the range less the reserved ports inside it.
-
-    ``reserved`` must not overlap itself, as ``parse_reserved_ports`` returns it.
-    """
-    low, high = port_range
-    inside = sum(max(0, min(high, last) - max(low, first) + 1) for first, last in reserved)
-    return high - low + 1 - inside
 
 
 def _text(path: str, limit: int) -> str:
