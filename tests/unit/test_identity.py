@@ -23,6 +23,11 @@ def _named(executable: str, *arguments: str, **values: object) -> Identity:
     return identify(process(executable=executable, arguments=arguments, **values))
 
 
+def test_go_is_known_by_its_heap() -> None:
+    gateway = process(executable="/opt/gateway", arguments=("gateway", "--token", "t"), runtime="go")
+    assert (identify(gateway).app, identify(gateway).runtime) == ("gateway", "go")
+
+
 @pytest.mark.parametrize(
     ("cgroup", "unit"),
     [

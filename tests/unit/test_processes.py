@@ -158,6 +158,7 @@ def test_a_fixture_in_full(tmp_path: Path) -> None:
         "container_name": None,
         "container_id": None,
         "container_image": None,
+        "runtime": None,
     }
 
 
@@ -192,6 +193,7 @@ def test_tls_from_mapped_files(tmp_path: Path, executable: str, maps: bytes, *, 
     process = read_process(42, proc=str(tmp_path), with_arguments=True)
     assert process is not None
     assert process.tls_library is expected
+    assert process.runtime == ("go" if b"c000000000-" in maps else None)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def identify(process: Process) -> Identity:
     """Return the application of a process; pure, and as cheap as a few regular expressions."""
     base = _executable_name(process)
     interpreter = interpreter_of(base) if base else None
-    runtime = interpreter.runtime if interpreter else ("native" if process.executable else None)
+    runtime = interpreter.runtime if interpreter else process.runtime or ("native" if process.executable else None)
     contained = is_contained(process)
     unit = None if contained else unit_of(process.cgroup)
     container = container_label(process) if contained else None

@@ -217,6 +217,7 @@ def read_process(
     uptime_s = _read_uptime(proc)
     soft_limit, hard_limit = read_limits(pid, proc=proc)
     executable = _read_executable(folder)
+    mapped = _read_mapped(folder, executable) if with_arguments else _Mapped(tls_library=None, go=False)
     process = Process(
         pid=pid,
         container_pid=status.pids[-1] if len(status.pids) > 1 else None,
@@ -231,10 +232,11 @@ def read_process(
         soft_limit=soft_limit,
         hard_limit=hard_limit,
         arguments=_read_arguments(folder) if with_arguments else None,
-        tls_library=_find_tls_library(folder, executable) if with_arguments else None,
+        tls_library=mapped.tls_library,
         container_name=None,
         container_id=None,
         container_image=None,
+        runtime="go" if mapped.go else None,
     )
     try:
         again = _read_stat(folder)
@@ -246,7 +248,7 @@ def read_process(
 
 
 def _unknown_process(pid: int) -> Process:
-    return Process(pid, *[None] * (len(Process._fields) - 1))
+    return Process(pid, *[None] * (len(Process._fields) - 1 - len(Process._field_defaults)))
 
 
 def _read_stat(folder: str) -> ProcessStat | None:
@@ -304,22 +306,27 @@ def _read_arguments(folder: str) -> tuple[str, ...] | None:
     return tuple(_text(argument) for argument in data.split(b"\0")) if data else ()
 
 
-def _find_tls_library(folder: str, executable: str | None) -> bool | None:
-    """Look for a TLS library among the mapped files; ``None`` when the answer would be a guess."""
+class _Mapped(NamedTuple):
+    tls_library: bool | None
+    """``None`` when the answer would be a guess."""
+    go: bool
+
+
+def _read_mapped(folder: str, executable: str | None) -> _Mapped:
+    """Look among the mapped files for a TLS library, and for the place where Go puts its heap."""
     if executable is not None and executable.rpartition("/")[2] in _RUNTIMES_WITH_TLS:
-        return True
+        return _Mapped(tls_library=True, go=False)
     data = try_read_head(f"{folder}/maps", _MAPS_LIMIT)
     if not data:
-        return None
-    dynamic = False
+        return _Mapped(tls_library=None, go=False)
+    dynamic = tls = go = False
     for line in data.split(b"\n"):
         name = line.removesuffix(b" (deleted)")
-        if _TLS_LIBRARY.search(name):
-            return True
-        if line.startswith(_GO_HEAP):
-            return None
+        tls = tls or bool(_TLS_LIBRARY.search(name))
+        go = go or line.startswith(_GO_HEAP)
         dynamic = dynamic or bool(_C_LIBRARY.search(name))
-    return False if dynamic and len(data) < _MAPS_LIMIT else None
+    certain = dynamic and not go and len(data) < _MAPS_LIMIT
+    return _Mapped(tls_library=tls or (False if certain else None), go=go)
 
 
 def _user_name(uid: int, users: str) -> str:

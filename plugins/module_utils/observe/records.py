@@ -200,6 +200,8 @@ class Process(NamedTuple):
     """Name from the container runtime's own state files, without the replica suffix."""
     container_id: str | None
     container_image: str | None
+    runtime: str | None = None
+    """``go`` where its heap shows (it has no interpreter to be known by); looked at with the arguments."""
 
 
 class Holder(NamedTuple):
