@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 
 if TYPE_CHECKING:
@@ -16,22 +17,19 @@ __all__ = ["PressureMerge"]
 
 _SHOWN = 20
 
-# Per cent of the limit at which the design's formulas (baseline, section 6) raise an alert.
-_ALERT = {"ports": 50.0, "listeners": 50.0, "descriptors": 70.0, "orphans": 20.0, "memory": 80.0, "conntrack": 75.0}
-
 
 class PressureMerge:
     """Collects what is under pressure, one host report after the other."""
 
     def __init__(self) -> None:
         """Start with no pressure seen."""
-        self._kinds = {kind: Worst(_SHOWN) for kind in _ALERT}
+        self._kinds = {kind: Worst(_SHOWN) for kind in ALERT_PERCENT}
 
     def add(self, host: str, report: Mapping[str, Any]) -> None:
         """Take the entries of one host report that reached their threshold."""
         for kind, entry in _entries(report):
             used = entry["used_percent"]
-            if used is not None and used >= _ALERT[kind]:
+            if used is not None and used >= ALERT_PERCENT[kind]:
                 self._kinds[kind].add((float(used),), host, {"host": host, **entry})
 
     def result(self) -> dict[str, Any]:

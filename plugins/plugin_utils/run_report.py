@@ -13,7 +13,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMe
 from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
     FLEET,
     HTML,
@@ -133,9 +133,10 @@ def _add(run: RunFolder, merge: FleetMerge, host: str, outcome: Outcome) -> Outc
 def _write(run: RunFolder, merge: FleetMerge) -> Finished:
     fleet = merge.result(_run_of(run))
     html_path = run.path / HTML
-    text = render_fleet(fleet, report_path=_readable(html_path))
+    hosts = merge.worst_reports()
+    text = render_run(fleet, hosts, report_path=_readable(html_path))
     run.write(FLEET, json.dumps(fleet, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")
-    run.write(HTML, render_html(fleet, merge.worst_reports()).encode("utf-8"))
+    run.write(HTML, render_html(fleet, hosts).encode("utf-8"))
     text_path = run.write(TEXT, text.rstrip("\n").encode("utf-8") + b"\n")
     return Finished(fleet, text, str(text_path), str(html_path))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import INFO, WARNING, Finding, number
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     format_count,
     format_percent,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["listen_findings"]
 
-QUEUE_WARNING = 50
 MENTIONED = 100
 """Overflows or cookies since boot that are worth a line; a handful in months of uptime is not."""
 
@@ -42,12 +42,12 @@ def listen_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
     for one in report.get("listeners") or []:
         key = one.get("namespace_id"), one.get("port")
         percent = number(one.get("used_percent"))
-        if percent >= QUEUE_WARNING:
+        if percent >= ALERT_PERCENT["listeners"]:
             high.add(one.get("namespace_id"))
             if key not in stuck:
                 yield _queue(one, percent)
         somaxconn = one.get("somaxconn")
-        evident = percent >= QUEUE_WARNING or overflows.get(one.get("namespace_id"), 0) > 0
+        evident = percent >= ALERT_PERCENT["listeners"] or overflows.get(one.get("namespace_id"), 0) > 0
         if somaxconn and somaxconn == one.get("backlog") and evident and key not in capped:
             capped.add(key)
             yield _capped(one, percent)
@@ -92,7 +92,7 @@ def _capped(one: Mapping[str, Any], percent: float) -> Finding:
     app, place = _who(one)
     return Finding(
         "listen.backlog_capped",
-        WARNING if percent >= QUEUE_WARNING else INFO,
+        WARNING if percent >= ALERT_PERCENT["listeners"] else INFO,
         f"{one['app']} {place}" if one.get("app") else place,
         f"The queue of {app} on {place} is as long as net.core.somaxconn allows ({format_count(one['backlog'])}) and"
         f" has been too short.",

@@ -18,6 +18,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding imp
     Finding,
     number,
 )
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     format_count,
     format_percent,
@@ -35,9 +36,8 @@ __all__ = [
     "time_wait_findings",
 ]
 
-PORTS_WARNING, PORTS_CRITICAL = 50, 80
-"""``connect()`` tries the parity of the range's lower end first and slows down at half."""
-DESCRIPTORS_WARNING, DESCRIPTORS_CRITICAL = 70, 90
+PORTS_CRITICAL = 80
+DESCRIPTORS_CRITICAL = 90
 LOW_SOFT_LIMIT = 1_024
 """The default of getrlimit(2) since the days of ``select()``."""
 LOW_SOFT_LIMIT_PERCENT = 50
@@ -50,10 +50,8 @@ ASKED_ABOUT = 10_000
 CLOSED_HERE = 1_000
 """On one port within a minute: a connection for each request."""
 BUCKETS_NEARLY_FULL = 80
-ORPHANS_WARNING = 20
-"""The kernel shifts the count by up to two bits under pressure (``tcp_too_many_orphans``)."""
-MEMORY_WARNING, MEMORY_CRITICAL = 80, 100
-CONNTRACK_WARNING, CONNTRACK_CRITICAL = 75, 95
+MEMORY_CRITICAL = 100
+CONNTRACK_CRITICAL = 95
 
 
 def namespace_name(entry: Mapping[str, Any]) -> str:
@@ -71,7 +69,7 @@ def port_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
     for entry in report.get("ephemeral_ports") or []:
         for to in entry.get("destinations") or []:
             percent = number(to.get("used_percent"))
-            if percent < PORTS_WARNING:
+            if percent < ALERT_PERCENT["ports"]:
                 continue
             address = f"[{to['address']}]" if ":" in to["address"] else to["address"]
             target = f"{address}:{to['port']}"
@@ -98,7 +96,7 @@ def descriptor_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
         soft, hard = use.get("soft_limit"), use.get("hard_limit")
         if app in seen or use.get("pid") in explained:
             continue
-        near = percent >= DESCRIPTORS_WARNING
+        near = percent >= ALERT_PERCENT["descriptors"]
         low = percent >= LOW_SOFT_LIMIT_PERCENT and 0 < number(soft) <= LOW_SOFT_LIMIT
         if not near and not (low and (hard == -1 or number(hard) > number(soft))):
             continue
@@ -119,7 +117,7 @@ def descriptor_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding("fd.soft_limit_low", INFO, app, summary, step, evidence, percent)
     system = section.get("system") or {}
     percent = number(share(system.get("allocated"), system.get("max")))
-    if percent >= DESCRIPTORS_WARNING and number(system.get("max")) < NO_FILE_LIMIT:
+    if percent >= ALERT_PERCENT["descriptors"] and number(system.get("max")) < NO_FILE_LIMIT:
         yield Finding(
             "fd.system_near_limit",
             CRITICAL if percent >= DESCRIPTORS_CRITICAL else WARNING,
@@ -194,7 +192,7 @@ def table_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield findings about the kernel's own tables: orphans, TCP memory, conntrack."""
     memory = report.get("memory") or {}
     orphans = number(share(memory.get("orphans"), memory.get("max_orphans")))
-    if orphans >= ORPHANS_WARNING:
+    if orphans >= ALERT_PERCENT["orphans"]:
         yield Finding(
             "orphans.near_limit",
             WARNING,
@@ -208,7 +206,7 @@ def table_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
             orphans,
         )
     pressure = number(share(memory.get("pages"), memory.get("pressure_pages")))
-    if pressure >= MEMORY_WARNING:
+    if pressure >= ALERT_PERCENT["memory"]:
         yield Finding(
             "memory.pressure",
             CRITICAL if pressure >= MEMORY_CRITICAL else WARNING,
@@ -221,7 +219,7 @@ def table_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
         )
     for entry in report.get("conntrack") or []:
         percent = number(entry.get("used_percent"))
-        if percent >= CONNTRACK_WARNING:
+        if percent >= ALERT_PERCENT["conntrack"]:
             yield Finding(
                 "conntrack.near_limit",
                 CRITICAL if percent >= CONNTRACK_CRITICAL else WARNING,

@@ -18,7 +18,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording imp
 )
 
 __all__ = [
-    "ALERT_PERCENT",
     "CAUSE_WORDS",
     "LEAK_SENTENCE",
     "REMEDY_WORDS",
@@ -63,16 +62,6 @@ REMEDY_WORDS: Mapping[str, str] = {
 
 #: Severities, worst first.
 SEVERITIES = ("critical", "warning", "info")
-
-#: From which use on a resource is shown at all, in percent (baseline.md, section 6).
-ALERT_PERCENT: Mapping[str, float] = {
-    "ports": 50.0,
-    "listeners": 50.0,
-    "descriptors": 70.0,
-    "orphans": 20.0,
-    "memory": 80.0,
-    "conntrack": 75.0,
-}
 
 # The longest text that the schema of a host report lets pass.
 _LONGEST = 4096

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
-    ALERT_PERCENT,
     count,
     endpoint,
     namespace_suffix,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
-    ALERT_PERCENT,
     CAUSE_WORDS,
     age,
     count,
@@ -23,7 +23,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     plural,
     rows,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span, display_width
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import put_pressure, put_step
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["put_fleet", "put_report", "put_run"]
 
 _APPS = 12
+_NAME_ROOM = 22
 _TOLD_IN_FULL = 5
 _NAMES = 5
 _LINES = 6
@@ -91,7 +92,7 @@ def _calm(screen: Screen, fleet: Mapping[str, Any]) -> None:
     undecided = int(waiting.get("undecided") or 0)
     fate = f" ({count(undecided)} undecided: look again in a minute)" if undecided else " in transit"
     total = int(waiting.get("total") or 0)
-    share = f" (≤ {percent(worst['used_percent'])} of the limit)" if worst.get("used_percent") is not None else ""
+    share = f" (≤ {percent(worst['used_percent'])} of the limit)" if (worst.get("used_percent") or 0) >= 1 else ""
     whole = hosts.get("audited") == hosts.get("meant") and not hosts.get("incomplete")
     screen.paragraph(
         Span("Nothing needs a decision." if whole else "Nothing needs a decision in what was seen.", "good"),
@@ -117,7 +118,7 @@ def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> Non
         rest="  ",
     )
     columns = [
-        Column("application", least=14),
+        Column("application", least=_NAME_ROOM),
         Column("hosts", right=True),
         Column("sockets", right=True),
         Column("worst host", least=12),
@@ -139,13 +140,15 @@ def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> Non
 def _app_row(app: Mapping[str, Any]) -> list[Span | str]:
     worst, use = data(app, "worst_host"), data(app, "worst_descriptors")
     cause = dominant_cause(data(app, "causes"))
+    name = str(app.get("app"))
     runtime = f" ({app['runtime']})" if app.get("runtime") else ""
     full = (use.get("used_percent") or 0) >= _FULL_PERCENT
     return [
-        Span(f"{app.get('app')}{runtime}", "bold"),
+        # The name is what people search for; the runtime gives way.
+        Span(name + runtime if display_width(name + runtime) <= _NAME_ROOM else name, "bold"),
         count(app.get("hosts")),
         count(app.get("sockets")),
-        f"{count(worst.get('sockets'))} on {worst.get('host')}" if worst else "",
+        f"{worst.get('host')} ({count(worst.get('sockets'))})" if worst else "",
         age(app.get("oldest_s")),
         CAUSE_WORDS.get(cause, cause),
         Span(percent(use.get("used_percent")) + (" ◀" if full else "  ") if use else "", "critical" if full else ""),
