@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import fcntl
 import importlib.util
+import json
 import os
 import resource
 import shutil
@@ -177,6 +178,14 @@ def check_counts(found: dict[str, Candidate], least: int) -> dict[int, int]:
     return answers[0]
 
 
+def check_probe(probe: Candidate, close_wait: int) -> None:
+    """Hold the probe to its answer: every leaked socket has its owner, and it is the offender."""
+    text = subprocess.run(probe.command, check=True, capture_output=True, text=True, timeout=60).stdout
+    offenders = {one["app"]: one["count"] for one in json.loads(text)["close_wait"]["offenders"]}
+    if offenders.get("load.py") != close_wait:
+        raise SystemExit(f"lastack probe did not find the offender's {close_wait} sockets: {offenders}")
+
+
 def measure_all(
     options: argparse.Namespace, found: dict[str, Candidate], groups: dict[str, Path]
 ) -> tuple[list[str], bool]:
@@ -220,6 +229,7 @@ def measure_all(
                 continue
             offender = make_offender(load, number, options.close_wait, groups, cgroup)
             states = check_counts(found, options.sockets)
+            check_probe(found["probe"], options.close_wait)
             verb = "shares" if cgroup == "load" else "has"
             title = f"Owners, causes, findings: {states[8]:,} CLOSE_WAIT, the offender {verb} {words}"
             situation(title, ["probe", "ss -p"], [("probe", "ss -p", "whole process", 1 / factor)])
