@@ -10,7 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import NetworkNamespace
@@ -121,7 +121,7 @@ def _in_child(function: Callable[[], T]) -> T:
     with os.fdopen(reader, "rb") as stream:
         data = stream.read()
     os.waitpid(pid, 0)
-    result, error = pickle.loads(data)
-    if error is not None:
-        raise error
-    return result  # type: ignore[no-any-return]
+    result, failure = pickle.loads(data)
+    if failure is not None:
+        raise failure
+    return cast("T", result)

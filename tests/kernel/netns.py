@@ -113,7 +113,7 @@ class PrivateNamespace:
             raise errors[0]
         return results[0]
 
-    def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - Popen's own
+    def start(self, argv: Sequence[str | bytes], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - Popen's own
         """Start a program inside; it is ended after ``with``. ``options`` go to ``subprocess.Popen``.
 
         ``.pid`` of the result is the program's: ``nsenter`` replaces itself.

@@ -46,6 +46,7 @@ def start_leaker(netns: PrivateNamespace, *arguments: str | bytes, sockets: int 
     program = netns.start(
         [sys.executable, "-c", LEAKER, name, str(sockets), *rest], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+    assert program.stdout is not None
     assert program.stdout.readline() == b"leaking\n"
     return program
 
@@ -156,6 +157,7 @@ def test_thousands_of_offending_processes(netns: PrivateNamespace) -> None:
     )
     program = netns.start([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert program.stdout is not None
         assert program.stdout.readline() == b"leaking\n"
         report = look(netns, sockets=False)
     finally:
@@ -229,6 +231,7 @@ def test_healthy_and_busy_has_no_dead_sockets(netns: PrivateNamespace) -> None:
         """
     )
     program = netns.start([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert program.stdout is not None
     assert program.stdout.readline() == b"busy\n"
     for _ in range(10):
         report = checked(collect_report(Options(min_age_s=1)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
@@ -26,26 +27,26 @@ _SCHEMA = json.loads(
 )
 
 
-def info(**values: object) -> TcpInfo:
+def info(**values: Any) -> TcpInfo:  # noqa: ANN401 - any field of the record
     """A client that asked and was answered 100 s ago and whose peer closed 90 s ago."""
     return TcpInfo(100_100, 100_000, 90_000, 501, 101)._replace(**values)
 
 
-def socket(**values: object) -> TcpSocket:
+def socket(**values: Any) -> TcpSocket:  # noqa: ANN401 - any field of the record
     """A client's CLOSE_WAIT socket in the host's namespace, only the FIN unread."""
     return TcpSocket(
         HOST, 4, "CLOSE_WAIT", "10.0.0.4", 40_000, "10.0.0.9", 8081, 1, 0, 1000, 500, 77, None, info()
     )._replace(**values)
 
 
-def listener(**values: object) -> TcpSocket:
+def listener(**values: Any) -> TcpSocket:  # noqa: ANN401 - any field of the record
     """A listener on port 8080 of every IPv4 address with nothing in its queue."""
     return TcpSocket(HOST, 4, "LISTEN", "0.0.0.0", 8080, "0.0.0.0", 0, 0, 128, 1000, 900, 78, None, None)._replace(
         **values
     )
 
 
-def process(pid: int = 100, **values: object) -> Process:
+def process(pid: int = 100, **values: Any) -> Process:  # noqa: ANN401 - any field of the record
     """A program of its own, started a day ago, using 10 of 1,024 descriptors."""
     return Process(
         pid=pid,

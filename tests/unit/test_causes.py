@@ -15,6 +15,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes impo
     cause_of,
     tls_plausible,
 )
+from ansible_collections.lastack.linux.plugins.module_utils.observe.records import TcpInfo
 from diagnose_samples import info, socket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,7 +193,7 @@ def test_every_socket_has_exactly_one_known_cause(
         receive_queue=queue,
         send_queue=send_queue,
         inode=inode,
-        info=None if times is None else info()._make(times),
+        info=None if times is None else TcpInfo._make(times),
     )
     cause = cause_of(one, tls_plausible=tls)
     assert cause in CAUSES

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 _ID = "3f1b2c4d5e6f" + "a1" * 26
 
 
-def _named(executable: str, *arguments: str, **values: object) -> Identity:
+def _named(executable: str, *arguments: str, **values: Any) -> Identity:  # noqa: ANN401 - any field of the record
     return identify(process(executable=executable, arguments=arguments, **values))
 
 

@@ -352,7 +352,7 @@ def test_no_name_shifts_the_fields_of_stat(name: bytes, parent: int, start: int)
     assert (parsed.parent, parsed.start_ticks) == (parent, start)
 
 
-@given(st.text(alphabet=st.characters(exclude_characters="\n", exclude_categories=("Cs",)), max_size=64))
+@given(st.text(alphabet=st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=64))
 def test_no_name_forges_a_line_of_status(name: str) -> None:
     data = f"Name:\t{name}\nUid:\t1\t2\t3\t4\nNSpid:\t5\t6\nFDSize:\t64\nUid:\t9\t9\t9\t9\n".encode()
     status = parse_status(data)
