@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import all_processes_visible
 from ansible_collections.lastack.linux.plugins.module_utils.report import Options, collect_report
 
 if TYPE_CHECKING:
@@ -203,6 +204,10 @@ def test_dead_sockets_are_counted_and_blamed(netns: PrivateNamespace) -> None:
     assert killed.count("127.0.0.1") >= 60
     report = checked(collect_report(Options(min_age_s=0)))
     assert netns.ss("-tan", "state", "close-wait") == []
+    if not all_processes_visible():
+        # In a container the kernel's global counter is about more than is to be seen: no verdict, and never a 0.
+        assert (report["dead_sockets"]["suspected"], report["dead_sockets"]["total"]) == (None, None)
+        return
     (offender,) = report["dead_sockets"]["offenders"]
     assert (offender["pids"], offender["count"]) == ([leaker.pid], 60)
     assert ("fd.dead_sockets", "app") in [(one["id"], one["remedy"]) for one in report["findings"]]

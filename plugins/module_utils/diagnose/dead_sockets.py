@@ -52,7 +52,8 @@ def dead_sockets_section(
 ) -> dict[str, Any]:
     """Return ``dead_sockets`` of the host report; ``found`` is ``None`` when nobody had to look.
 
-    ``total`` is what was found in all processes, also in those with too few to be named.
+    ``total`` is what was found in all processes, also in those with too few to be named; ``None`` when there can be no
+    verdict, as where a namespace could not be read or the host is a container.
     """
     by_app: dict[str, dict[int, int]] = defaultdict(dict)
     identities: dict[str, Identity] = {}
@@ -68,7 +69,7 @@ def dead_sockets_section(
     )
     return {
         "suspected": gap,
-        "total": sum(sum(pids.values()) for pids in by_app.values()),
+        "total": None if gap is None and found is None else sum(sum(pids.values()) for pids in by_app.values()),
         "offenders": [_offender(identities[app], pids, processes) for app, pids in ranked[:top]],
         "processes_examined": found.processes_examined if found else 0,
         "truncated": max(0, len(ranked) - top),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import try_read_head
 from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import (
-    all_processes_visible,
     descriptor_folder_has_size,
     list_pids,
     measure_descriptors,
+    processes_hidden,
     read_comm,
     read_limits,
 )
@@ -80,8 +80,6 @@ def _unseen(proc: str, *, denied: int, cut: int) -> list[Unseen]:
         unseen.append(Unseen("descriptors_denied", denied, "open descriptors of other users' processes not counted"))
     if cut:
         unseen.append(Unseen("deadline", cut, "open descriptors of processes not counted before the time was over"))
-    if not all_processes_visible(proc):
-        unseen.append(
-            Unseen("processes_hidden", 1, "processes hidden by hidepid or outside of this pid namespace not seen")
-        )
+    if processes_hidden(proc):
+        unseen.append(Unseen("processes_hidden", 1, "procfs hides other users' processes (hidepid)"))
     return unseen

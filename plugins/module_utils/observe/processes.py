@@ -27,6 +27,7 @@ __all__ = [
     "parse_limits",
     "parse_stat",
     "parse_status",
+    "processes_hidden",
     "read_comm",
     "read_limits",
     "read_parent",
@@ -86,13 +87,19 @@ def list_pids(proc: str = "/proc") -> list[int]:
 def all_processes_visible(proc: str = "/proc") -> bool:
     """Return whether this procfs shows every process of the machine to us.
 
-    False with ``hidepid`` (proc(5)) in force against us, and inside a pid namespace other than the machine's first.
+    False with ``hidepid`` in force against us, and inside a pid namespace other than the machine's first: what a
+    container shows is all of the container and not all of the machine.
     """
     try:
         first = os.readlink(f"{proc}/self/ns/pid") == _INITIAL_PID_NAMESPACE
     except OSError:
         return False
-    return first and try_read_head(f"{proc}/1/stat", _SMALL_FILE) is not None
+    return first and not processes_hidden(proc)
+
+
+def processes_hidden(proc: str = "/proc") -> bool:
+    """Return whether ``hidepid`` (proc(5)) keeps other users' processes from us: then the first one is not there."""
+    return try_read_head(f"{proc}/1/stat", _SMALL_FILE) is None
 
 
 def descriptor_folder_has_size(proc: str = "/proc") -> bool:

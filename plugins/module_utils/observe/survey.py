@@ -18,6 +18,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces i
     NamespaceVanished,
     find_namespaces,
 )
+from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import all_processes_visible
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
     Conntrack,
     NamespaceCounters,
@@ -77,7 +78,9 @@ def survey_namespaces(
         inodes = {namespace.inode for namespace in lost}
         look.read([one for one in _find(proc, only_current=only_current)[0] if one.inode in inodes])
     unseen += look.unseen()
-    return Survey(look.surveys, look.failed, not unseen and not only_current and not look.failed, unseen)
+    # Inside a container the kernel's global counters are about more than is to be seen here.
+    everywhere = not unseen and not only_current and not look.failed and all_processes_visible(proc)
+    return Survey(look.surveys, look.failed, everywhere, unseen)
 
 
 def read_live_inodes(*, proc: str = "/proc") -> set[int] | None:
