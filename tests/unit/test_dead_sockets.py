@@ -60,4 +60,4 @@ def test_cut_and_counted() -> None:
 def test_nothing_was_looked_for() -> None:
     section = dead_sockets_section(None, None, {})
     check_section("dead_sockets", section)
-    assert (section["suspected"], section["total"], section["offenders"]) == (None, 0, [])
+    assert (section["suspected"], section["total"], section["offenders"]) == (None, None, [])
