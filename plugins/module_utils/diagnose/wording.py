@@ -26,8 +26,13 @@ def format_count(n: int | None) -> str:
 
 
 def format_percent(percent: float | None) -> str:
-    """Return a share such as ``68 %`` (rounded down, so that 100 % means full), ``unknown`` for ``None``."""
-    return "unknown" if percent is None else f"{math.floor(percent):,} %"
+    """Return a share such as ``68 %``, ``unknown`` for ``None``.
+
+    Rounded down, so that 100 % means full; below one it is ``<1 %``, for a report's one decimal hides the last traces.
+    """
+    if percent is None:
+        return "unknown"
+    return "<1 %" if percent < 1 else f"{math.floor(percent):,} %"
 
 
 def plural(n: int, noun: str, many: str | None = None) -> str:

@@ -86,7 +86,7 @@ def age(bracket: Mapping[str, Any] | None) -> str:
 
 def percent(share: float | None) -> str:
     """A share in whole percent, rounded down so that 100 % means full; a trace is "<1 %"."""
-    return "<1 %" if share is not None and 0 < share < 1 else format_percent(share)
+    return format_percent(share)
 
 
 def thousand(size: int) -> str:
@@ -132,8 +132,7 @@ def limit_words(use: Mapping[str, Any]) -> str:
     soft, opened = use.get("soft_limit"), use.get("open")
     share = use.get("used_percent")
     if share is not None and isinstance(soft, int) and soft > 0:
-        # Reports round to a tenth: a few of very many are not none.
-        return f"{'<1 %' if opened and share < 1 else percent(share)} of {count(soft)}"
+        return f"{percent(share)} of {count(soft)}"
     return f"{count(opened)} open" if isinstance(opened, int) else ""
 
 
