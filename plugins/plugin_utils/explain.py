@@ -9,6 +9,10 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes import CAUSES
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import REMEDIES
+from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import STATES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,58 +24,9 @@ SECTIONS = ("What it means", "Who must act", "How to confirm", "How to fix", "Wh
 """The headings of every page, in this order."""
 
 _IDS: Mapping[str, tuple[str, ...]] = {
-    "state": (
-        "ESTABLISHED",
-        "SYN_SENT",
-        "SYN_RECV",
-        "FIN_WAIT1",
-        "FIN_WAIT2",
-        "TIME_WAIT",
-        "CLOSE",
-        "CLOSE_WAIT",
-        "LAST_ACK",
-        "LISTEN",
-        "CLOSING",
-        "BOUND_INACTIVE",
-    ),
-    "finding": (
-        "close_wait.leak",
-        "close_wait.stuck_accept",
-        "close_wait.idle_pool",
-        "close_wait.unread_body",
-        "close_wait.inherited",
-        "close_wait.growing",
-        "fd.dead_sockets",
-        "fd.process_near_limit",
-        "fd.system_near_limit",
-        "fd.soft_limit_low",
-        "time_wait.bucket_overflow",
-        "time_wait.closed_here",
-        "time_wait.normal",
-        "ports.near_exhaustion",
-        "listen.overflow",
-        "listen.backlog_capped",
-        "syn.cookies_sent",
-        "orphans.near_limit",
-        "memory.pressure",
-        "conntrack.near_limit",
-        "sysctl.drift",
-        "sysctl.shadowed",
-        "sysctl.harmful",
-        "sysctl.unknown_key",
-        "view.incomplete",
-    ),
-    "cause": (
-        "unaccepted",
-        "eof_unnoticed",
-        "eof_unnoticed_tls",
-        "eof_unnoticed_farewell",
-        "unread_data",
-        "eof_read",
-        "eof_consumed",
-        "half_close",
-        "unknown",
-    ),
+    "state": STATES,
+    "finding": tuple(REMEDIES),
+    "cause": CAUSES,
     "flag": ("shared", "kernel_owned"),
     "runtime": (
         "runtime.java",

@@ -10,27 +10,13 @@ from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import STATES
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["STATES", "DriftMerge", "FindingsMerge", "StatesMerge", "TimeWaitMerge"]
-
-STATES = (
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "BOUND_INACTIVE",
-)
+__all__ = ["DriftMerge", "FindingsMerge", "StatesMerge", "TimeWaitMerge"]
 
 _FINDINGS_SHOWN = 100
 _CLOSED_HERE_SHOWN = 20
