@@ -161,6 +161,65 @@ def test_kernel_and_unknown_owners_get_their_own_words() -> None:
     assert "as root" in unknown["next_step"]
 
 
+_DEADLINE = {"code": "deadline", "count": 1_234, "detail": "sockets have no owner yet: the time was over"}
+
+
+@pytest.mark.parametrize("cause", [cause for cause in CAUSES if cause != "half_close"])
+@pytest.mark.parametrize(
+    ("completeness", "words"),
+    [
+        ({"privileged": True, "warnings": [_DEADLINE]}, "Look again with a longer time: lastack probe --timeout-s 120"),
+        ({"privileged": True}, "Look again as root of the machine"),
+        ({"privileged": False}, "Look again as root (with Ansible: become)"),
+        ({"privileged": False, "warnings": [_DEADLINE]}, "Look again as root (with Ansible: become)"),
+    ],
+)
+def test_nothing_is_proposed_for_a_program_that_is_not_known(
+    cause: str, completeness: dict[str, Any], words: str
+) -> None:
+    kind = "listener" if cause == "unaccepted" else "unknown"
+    use = {"open": 99, "soft_limit": 100, "hard_limit": 100, "used_percent": 99.0, "worst_pid": 7}
+    dead = {"app": "unknown program", "count": 40, "pids": [7], "descriptors": use, "runtime": None}
+    offender = _offender(kind=kind, app="unknown program (uid 0)", pids=[], causes={cause: 5})
+    report = _leaks(offender, dead_sockets={"offenders": [dead]}, completeness={"complete": True, **completeness})
+    found = _findings(report)
+    assert len(found) == 2
+    for one in found:
+        assert one["next_step"].startswith(words)
+        assert not re.search(r"Evict|Restart|Close|Consume", one["next_step"])
+        assert re.search(r"[Aa]n unknown program", one["summary"])
+
+
+def test_a_program_without_a_name_is_told_by_its_pid() -> None:
+    (found,) = _findings(_leaks(_offender(kind="unknown", app="unknown program", pids=[7])))
+    assert "unknown program (pid 7)" in found["next_step"]
+
+
+@pytest.mark.parametrize(("percent", "first"), [(89.9, False), (90.0, True)])
+def test_a_restart_wins_time_where_descriptors_run_out(percent: float, first: bool) -> None:  # noqa: FBT001 - a parameter
+    use = {"open": 90, "soft_limit": 100, "hard_limit": 100, "used_percent": percent, "worst_pid": 7}
+    steps = {
+        cause: _findings(_leaks(_offender(causes={cause: 60}, count=60, descriptors=use, pids=[7])))[0]["next_step"]
+        for cause in ("eof_read", "unread_data", "eof_unnoticed", "unaccepted")
+    }
+    start = r"Restart it to free 60 descriptors for now \(pid 7\), then (close|consume|evict) "
+    for cause in ("eof_read", "unread_data", "eof_unnoticed"):
+        assert bool(re.match(start, steps[cause])) is first
+    # What was never accepted holds no descriptor: all those of the program are what a restart gives back.
+    assert steps["unaccepted"].startswith("Restart it to free 90 descriptors for now (pid 7), then look") is first
+    several = _offender(causes={"eof_read": 500}, count=500, descriptors=use, pids=[7, 8])
+    assert ("to free up to 90 descriptors" in _findings(_leaks(several))[0]["next_step"]) is first
+
+
+@pytest.mark.parametrize(("shared", "first"), [(17, False), (18, True), (20, True)])
+def test_the_steps_of_inherited_sockets_agree(shared: int, first: bool) -> None:  # noqa: FBT001 - a parameter
+    other = [{"app": "sleep", "pid": 20}]
+    found = _by_id(_leaks(_offender(causes={"eof_read": 20}, count=20, shared_with=other, flags={"shared": shared})))
+    assert "SOCK_CLOEXEC" in found["close_wait.inherited"]["next_step"]
+    start = "Open its sockets with SOCK_CLOEXEC (close-on-exec) first, so that sleep (pid 20) does not inherit them, "
+    assert found["close_wait.leak"]["next_step"].startswith(f"{start}then close the socket") is first
+
+
 def _process_use(percent: float, **values: object) -> dict[str, Any]:
     use = {"app": "nginx", "pid": 7, "open": 900, "soft_limit": 1024, "hard_limit": 4096, "used_percent": percent}
     return {"descriptors": {"system": {"allocated": 1, "max": 10}, "processes": [{**use, **values}]}}
@@ -288,7 +347,7 @@ def test_tables(report: dict[str, Any], expected: list[tuple[str, str]]) -> None
     [
         ({"complete": True}, None, ""),
         ({}, "warning", "as root"),
-        ({"privileged": True}, "warning", "settled"),
+        ({"privileged": True}, "warning", "enter 2 network namespaces"),
         ({"privileged": True, "source": "none"}, "warning", "sock_diag"),
     ],
 )
@@ -299,6 +358,44 @@ def test_incomplete(changes: dict[str, Any], severity: str | None, words: str) -
         [("view.incomplete", severity, "none")] if severity else []
     )
     assert not found or words in found[0]["next_step"]
+
+
+_OWNERS = {"code": "owners_denied", "count": 31, "detail": "processes whose descriptors may not be read: owners"}
+_LOOKED = {"code": "deadline", "count": 1, "detail": "processes were not looked at: the time was over"}
+_DEAD = {"code": "dead_sockets_incomplete", "count": 4, "detail": "the look for dead sockets was denied or cut short"}
+_OTHER = {"code": "unknown_state", "count": 3, "detail": "sockets in a state that this version does not know"}
+
+
+@pytest.mark.parametrize(
+    ("warnings", "step", "summary"),
+    [
+        ([_DEADLINE, _OWNERS], "root of the machine", "the descriptors of 31 processes may not be read; the time was"),
+        ([_DEADLINE], "--timeout-s 120", "before an owner was found for 1,234 sockets."),
+        ([_DEAD, _LOOKED], "--timeout-s 120", "1 process was not looked at before the time was over; the look"),
+        ([_DEAD], "--gather dead_sockets", "the look for dead sockets was denied or cut short (4)."),
+        ([{**_OTHER, "code": "namespace_unknown"}], "to enter every network namespace", "not know (3)."),
+        ([{**_OTHER, "code": "processes_hidden"}], "hidepid", "not know (3)."),
+        ([{**_OTHER, "code": "sock_diag_unavailable"}], "tcp_diag", "not know (3)."),
+        ([_OTHER], "settled", "sockets in a state that this version does not know (3)."),
+        ([_OTHER] * 5, "settled", "(3); and 2 lesser gaps."),
+    ],
+)
+def test_an_incomplete_view_says_how_much_and_what_would_help(
+    warnings: list[dict[str, Any]], step: str, summary: str
+) -> None:
+    (found,) = _findings({"completeness": {"complete": False, "privileged": True, "warnings": warnings}})
+    assert step in found["next_step"]
+    assert summary in found["summary"]
+    assert found["remedy"] == "none"
+    (denied,) = _findings({"completeness": {"complete": False, "privileged": False, "warnings": [_OWNERS]}})
+    assert denied["next_step"].startswith("Look again as root")
+
+
+def test_an_incomplete_view_counts_namespaces_and_owners() -> None:
+    assert _findings({"completeness": _report("partial")["completeness"]})[0]["summary"] == (
+        "Not everything was seen: 2 of 3 network namespaces were not read; of 2,441 CLOSE_WAIT sockets the owners are"
+        " not known for 190; not root: owners are known only for your own processes (31)."
+    )
 
 
 def test_a_lesser_gap_is_information() -> None:
@@ -313,8 +410,13 @@ def test_extra_findings_are_ranked_with_the_rest_and_the_list_is_cut() -> None:
     found, truncated = derive_findings(_report("sick"), [*extra, *extra], top=1_000)
     assert [one["id"] for one in found].count("sysctl.harmful") == 1
     assert found.index(extra[0]) < [one["id"] for one in found].index("time_wait.normal")
-    few, cut = derive_findings(_report("sick"), extra, top=3)
-    assert (few, cut, truncated) == (found[:3], len(found) - 3, 0)
+    assert (derive_findings(_report("sick"), extra, top=3), truncated) == ((found, 0), 0)
+    many = [{**extra[0], "subject": f"net.ipv4.key{number}", "severity": "info"} for number in range(30)]
+    kept, cut = derive_findings(_report("sick"), many, top=1)
+    assert (len(kept), cut) == (20, len(found) - 1 + 30 - 20)
+    assert [one for one in kept if one["severity"] != "info"] == [
+        one for one in found if one["severity"] != "info" and one not in extra
+    ]
 
 
 def test_no_sentence_about_a_leak_names_a_kernel_setting() -> None:

@@ -19,6 +19,8 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes impo
     FINDING_OF_CAUSE,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import CRITICAL, WARNING, Finding, number
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import UNKNOWN_APP
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.view_findings import LONGER, deadline_passed
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     age_phrase,
     format_count,
@@ -35,6 +37,8 @@ NEARLY_OUT_PERCENT = 90
 """Of the soft limit of descriptors: the next accept() or connect() may be the one that fails."""
 WORTH_SAYING_PERCENT = 10
 """Below it descriptors are no concern of the sentence."""
+INHERITED_SHARE = 0.9
+"""Of an application's sockets: so many are held by another program too that closing them ends nothing before that."""
 
 _LEAK = "close_wait.leak"
 _STUCK = "close_wait.stuck_accept"
@@ -55,23 +59,28 @@ def close_wait_findings(report: Mapping[str, Any]) -> list[Finding]:
     for offender in offenders:
         for finding_id, causes in _by_finding(offender).items():
             parts[finding_id, offender["app"]].append((_narrowed(offender, causes), causes))
-    return [_finding(finding_id, app, group, full) for (finding_id, app), group in parts.items()]
+    again = _look_again(report)
+    return [_finding(finding_id, app, group, full, again) for (finding_id, app), group in parts.items()]
 
 
 def dead_socket_findings(report: Mapping[str, Any]) -> list[Finding]:
     """Return one finding for each application of ``dead_sockets.offenders``."""
     findings = []
+    again = _look_again(report)
     for offender in (report.get("dead_sockets") or {}).get("offenders") or []:
         app, count, descriptors = offender["app"], offender["count"], offender.get("descriptors") or {}
+        unknown = _is_unknown(app)
+        restart = f"Restart {_process(app, offender)} to free them, then close its sockets on every path, errors too."
         percent = descriptors.get("used_percent")
         findings.append(
             Finding(
                 "fd.dead_sockets",
                 CRITICAL if number(percent) >= NEARLY_OUT_PERCENT else WARNING,
                 app,
-                f"{plural(count, 'descriptor')} of {app} {'points' if count == 1 else 'point'} to connections that no"
-                f" longer exist{_descriptor_clause(descriptors)}.",
-                f"Restart {_process(app, offender)} to free them, then close its sockets on every path, errors too.",
+                f"{plural(count, 'descriptor')} of {f'an {app}' if unknown else app}"
+                f" {'points' if count == 1 else 'point'} to connections that no longer exist"
+                f"{_descriptor_clause(descriptors)}.",
+                f"{again} to learn which program holds them." if unknown else restart,
                 {"count": count, "used_percent": percent, "pids": offender.get("pids") or []},
                 count,
             )
@@ -120,6 +129,7 @@ def _finding(
     app: str,
     group: Sequence[tuple[Mapping[str, Any], Counter[str]]],
     full: set[tuple[Any, Any]],
+    again: str,
 ) -> Finding:
     causes: Counter[str] = sum((causes for _, causes in group), Counter())
     count = sum(causes.values())
@@ -131,7 +141,16 @@ def _finding(
     ports = {(offender.get("namespace_id"), port["port"]) for offender, _ in group for port in offender["local_ports"]}
     queue_full = finding_id == _STUCK and bool(ports & full)
     critical = number(percent) >= NEARLY_OUT_PERCENT or queue_full
-    summary, next_step = _TEXTS[finding_id](app, count, causes, worst)
+    unknown = _is_unknown(app) and not any(offender.get("pids") for offender, _ in group)
+    summary, next_step = _TEXTS[finding_id](f"an {app}" if unknown else app, count, causes, worst)
+    if unknown:
+        summary = summary[:1].upper() + summary[1:]
+        next_step = f"{again} to learn which program holds the connections with {_peer(worst)}."
+    else:
+        if finding_id not in (_INHERITED, _STUCK) and _mostly_inherited(group):
+            next_step = _then(_end_inheritance(worst), next_step)
+        if number(percent) >= NEARLY_OUT_PERCENT and descriptors.get("worst_pid") is not None:
+            next_step = _then(_restart(finding_id, count, descriptors, group), next_step)
     evidence: dict[str, Any] = {
         "count": count,
         "causes": dict(causes),
@@ -157,6 +176,50 @@ def _finding(
     )
 
 
+def _look_again(report: Mapping[str, Any]) -> str:
+    """Return the order that may tell unknown owners; what they should do is for those who are known."""
+    completeness = report.get("completeness") or {}
+    if not completeness.get("privileged"):
+        return "Look again as root (with Ansible: become)"
+    return LONGER if deadline_passed(completeness) else "Look again as root of the machine, outside of any container,"
+
+
+def _is_unknown(app: str) -> bool:
+    return app == UNKNOWN_APP or app.startswith(f"{UNKNOWN_APP} (")
+
+
+def _mostly_inherited(group: Sequence[tuple[Mapping[str, Any], Counter[str]]]) -> bool:
+    offenders = [offender for offender, _ in group]
+    shared = sum(
+        int(number((offender.get("flags") or {}).get("shared")))
+        for offender in offenders
+        if offender.get("shared_with")
+    )
+    return shared >= INHERITED_SHARE * sum(number(offender.get("count")) for offender in offenders) > 0
+
+
+def _end_inheritance(worst: Mapping[str, Any]) -> str:
+    names, _ = _strangers(worst)
+    return f"Open its sockets with SOCK_CLOEXEC (close-on-exec) first, so that {names} does not inherit them"
+
+
+def _restart(
+    finding_id: str,
+    count: int,
+    descriptors: Mapping[str, Any],
+    group: Sequence[tuple[Mapping[str, Any], Counter[str]]],
+) -> str:
+    """Return the order that wins time where the next connection may fail; what was never accepted has no descriptor."""
+    opened = int(number(descriptors.get("open")))
+    pids = {pid for offender, _ in group for pid in offender.get("pids") or []}
+    freed = plural(opened if finding_id == _STUCK else min(count, opened), "descriptor")
+    return f"Restart it to free {'up to ' if len(pids) > 1 else ''}{freed} for now (pid {descriptors['worst_pid']})"
+
+
+def _then(first: str, step: str) -> str:
+    return f"{first}, then {step[:1].lower()}{step[1:]}"
+
+
 def _leak(app: str, count: int, causes: Counter[str], worst: Mapping[str, Any]) -> tuple[str, str]:
     held = plural(count, "connection")
     age = _age_clause(worst)
@@ -167,9 +230,8 @@ def _leak(app: str, count: int, causes: Counter[str], worst: Mapping[str, Any]) 
         )
     if worst.get("kind") == "unknown":
         return (
-            f"{held} that the peer closed {'is' if count == 1 else 'are'} still held by an {app}{age}",
-            f"Look again as root (with Ansible: become) to learn which program holds the connections with"
-            f" {_peer(worst)}.",
+            f"{held} that the peer closed {'is' if count == 1 else 'are'} still held by {app}{age}",
+            f"Find out what {_process(app, worst)} is, for it holds the connections with {_peer(worst)}.",
         )
     main = causes.most_common(1)[0][0]
     if main == EOF_READ:
@@ -222,15 +284,19 @@ def _body(app: str, count: int, _causes: Counter[str], worst: Mapping[str, Any])
 
 
 def _inherited(app: str, count: int, _causes: Counter[str], worst: Mapping[str, Any]) -> tuple[str, str]:
-    others = worst.get("shared_with") or []
-    names = ", ".join(f"{other['app']} (pid {other['pid']})" for other in others[:3])
-    more = f" and {len(others) - 3} more" if len(others) > 3 else ""  # noqa: PLR2004 - three are named
+    names, more = _strangers(worst)
     return (
         f"{plural(count, 'closed connection')} of {app} {'is' if count == 1 else 'are'} also held open by another"
         f" program, {names}{more}, so closing in {app} alone ends nothing{_age_clause(worst)}",
         f"Open sockets of {_process(app, worst)} with SOCK_CLOEXEC (close-on-exec) so that {names} does not inherit"
         f" them, and restart it.",
     )
+
+
+def _strangers(worst: Mapping[str, Any]) -> tuple[str, str]:
+    others = worst.get("shared_with") or []
+    names = ", ".join(f"{other['app']} (pid {other['pid']})" for other in others[:3])
+    return names, f" and {len(others) - 3} more" if len(others) > 3 else ""  # noqa: PLR2004 - three are named
 
 
 _TEXTS = {_LEAK: _leak, _STUCK: _stuck, _POOL: _pool, _BODY: _body, _INHERITED: _inherited}
