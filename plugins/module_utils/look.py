@@ -16,12 +16,14 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.accept_queu
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.ages import IN_TRANSIT, age_bracket, verdict
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.dead_sockets import suspected, worth_a_look
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.redaction import redact_text
 from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import try_read_head
 from ansible_collections.lastack.linux.plugins.module_utils.observe.dead_descriptors import find_dead_descriptors
 from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
 from ansible_collections.lastack.linux.plugins.module_utils.observe.descriptors import read_descriptor_use
 from ansible_collections.lastack.linux.plugins.module_utils.observe.memory import read_memory
 from ansible_collections.lastack.linux.plugins.module_utils.observe.named_processes import NamedProcesses
+from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import all_processes_visible
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import OwnerScan, Unseen
 from ansible_collections.lastack.linux.plugins.module_utils.observe.socket_owners import find_owners
 from ansible_collections.lastack.linux.plugins.module_utils.observe.survey import read_live_inodes, survey_namespaces
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Look"]
 
 _CLOSED_HERE_WORTH_A_NAME = 1000
+_CHEAP_DESCRIPTORS = 20_000
 _CAP_SYS_PTRACE = 19
 
 
@@ -79,10 +82,11 @@ class Look:
             )
 
     def _label(self, namespace: NetworkNamespace) -> str:
-        if namespace.label:
-            return clean_text(namespace.label, 128)
-        name = self.processes.container_of(namespace.pid) if namespace.pid is not None else ""
-        return clean_text(name, 128) or f"net:[{namespace.inode}]"
+        name = namespace.label
+        if not name and namespace.pid is not None:
+            name = self.processes.container_of(namespace.pid)
+        # Whoever made the namespace or the container chose the name.
+        return clean_text(redact_text(name), 128) or f"net:[{namespace.inode}]"
 
     def _find_owners(self) -> OwnerScan:
         old = [one for one in self.close_wait if verdict(age_bracket(one.info), self.options.min_age_s) != IN_TRANSIT]
@@ -124,18 +128,49 @@ class Look:
         return [one for inode, one in worth.items() if inode]
 
     def _look_for_dead_sockets(self) -> tuple[int | None, DeadDescriptors | None]:
-        if "dead_sockets" not in self.subsets or not self.survey.everywhere:
+        if "dead_sockets" not in self.subsets or self.options.namespaces == "host" or self.survey.failed:
             return None, None
-        full = _sum_known(sockets.full_sockets for sockets in self.sockets)
-        gap = suspected(self.memory.allocated_sockets, full)
-        if not worth_a_look(gap, full):
-            return gap, None
-        found = find_dead_descriptors(lambda: read_live_inodes(proc=self.proc), proc=self.proc, deadline=self.deadline)
+        contained = not all_processes_visible(self.proc)
+        if not contained and not self.survey.everywhere:
+            return None, None
+        gap = None
+        if not contained:
+            full = _sum_known(sockets.full_sockets for sockets in self.sockets)
+            gap = suspected(self.memory.allocated_sockets, full)
+            if not worth_a_look(gap, full):
+                return gap, None
+        found = find_dead_descriptors(
+            lambda: read_live_inodes(proc=self.proc),
+            proc=self.proc,
+            deadline=self.deadline,
+            # The kernel's count of all sockets is the machine's: a container has nothing to suspect by, so it is looked
+            # at where that is cheap.
+            most_descriptors=_CHEAP_DESCRIPTORS if contained else None,
+            min_quiet_s=self.options.min_age_s,
+        )
         self.processes.read(sorted(found.by_pid, key=lambda pid: -found.by_pid[pid])[: 10 * self.options.top])
-        if not found.complete:
-            detail = "the look for dead sockets was denied or cut short: there may be more than are counted"
-            self.unseen.append(Unseen("dead_sockets_incomplete", max(1, found.processes_denied), detail))
+        self._say_what_dead_sockets_hid(found, contained=contained)
         return gap, found
+
+    def _say_what_dead_sockets_hid(self, found: DeadDescriptors, *, contained: bool) -> None:
+        if found.complete:
+            return
+        code, count = "dead_sockets_incomplete", 1
+        if found.refused is not None:
+            detail = f"dead sockets are not told: the kernel does not let them be asked ({found.refused})"
+        elif found.elsewhere:
+            code, count = "namespace_unknown", found.elsewhere
+            detail = "sockets are in a network namespace that no process's first thread is in"
+        elif found.processes_denied:
+            count = found.processes_denied
+            detail = "processes whose descriptors may not be read: dead sockets among them are not counted"
+        elif self.deadline.passed():
+            detail = "the look for dead sockets was cut short: the time was over"
+        elif contained:
+            detail = "dead sockets were not looked for: a container with so many descriptors is looked at from its host"
+        else:
+            detail = "the look for dead sockets came to no verdict"
+        self.unseen.append(Unseen(code, count, detail))
 
     def _read_descriptors(self) -> list[DescriptorUse]:
         if "descriptors" not in self.subsets:

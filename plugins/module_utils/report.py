@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.dead_sockets import dead_sockets_section
@@ -43,18 +43,30 @@ if TYPE_CHECKING:
 
 __all__ = ["GATHER_SUBSETS", "Options", "OptionsError", "collect_report", "fit_report"]
 
+
+class _List(NamedTuple):
+    section: str | None
+    key: str
+    counter: str
+    least: int
+
+
 _MAX_BYTES = 256 * 1024
 _MAX_SOCKETS = 1000
 _MAX_NAMESPACES = 50
 _MAX_WARNINGS = 20
+# What goes first when a report is too long, and how many entries stay: what people came for goes last and never all.
 _SHRINKABLE = (
-    ("close_wait", "sockets", "sockets_truncated"),
-    ("namespaces", None, "namespaces_truncated"),
-    ("close_wait", "offenders", "truncated"),
-    ("descriptors", "processes", "truncated"),
-    ("listeners", None, "listeners_truncated"),
-    ("dead_sockets", "offenders", "truncated"),
-    ("findings", None, "findings_truncated"),
+    _List("close_wait", "sockets", "sockets_truncated", least=0),
+    _List(None, "namespaces", "namespaces_truncated", least=1),
+    _List(None, "ephemeral_ports", "ephemeral_ports_truncated", least=1),
+    _List(None, "conntrack", "conntrack_truncated", least=1),
+    _List(None, "time_wait", "time_wait_truncated", least=1),
+    _List("descriptors", "processes", "truncated", least=1),
+    _List(None, "listeners", "listeners_truncated", least=1),
+    _List("dead_sockets", "offenders", "truncated", least=5),
+    _List("close_wait", "offenders", "truncated", least=5),
+    _List(None, "findings", "findings_truncated", least=5),
 )
 
 
@@ -89,25 +101,27 @@ def collect_report(options: Options, *, proc: str = "/proc", root: str = "/") ->
 
 
 def fit_report(report: dict[str, Any], max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
-    """Halve the longest lists, best entries first to go, until the report's JSON has at most ``max_bytes``.
+    """Halve lists, best entries first to go, until the report's JSON has at most ``max_bytes``.
 
-    What goes is counted in the lists' own ``truncated`` keys and said in ``completeness.warnings``.
+    What goes is counted in the lists' own ``truncated`` keys and said in ``completeness.warnings``. The worst
+    offenders and findings stay whatever the length.
     """
+    if len(json.dumps(report)) <= max_bytes:
+        return report
+    # Room for the warning that says so.
+    room = max_bytes - 512
     cut = 0
-    for key, inner, counter in _SHRINKABLE:
-        while len(json.dumps(report)) > max_bytes:
-            holder = report if inner is None else report.get(key, {})
-            entries = holder.get(key if inner is None else inner)
-            if not entries:
-                break
-            kept = entries[: len(entries) // 2]
-            holder[key if inner is None else inner] = kept
-            holder[counter] = holder.get(counter, 0) + len(entries) - len(kept)
-            cut += len(entries) - len(kept)
-    if cut:
-        detail = f"entries were left out to keep the report below {max_bytes // 1024} KiB"
-        report["completeness"]["warnings"].append({"code": "report_cut", "count": cut, "detail": detail})
-        report["completeness"]["complete"] = False
+    for entry in _SHRINKABLE:
+        holder = report if entry.section is None else report.get(entry.section, {})
+        while len(json.dumps(report)) > room and len(holder.get(entry.key, ())) > entry.least:
+            entries = holder[entry.key]
+            holder[entry.key] = entries[: max(entry.least, len(entries) // 2)]
+            gone = len(entries) - len(holder[entry.key])
+            holder[entry.counter] = holder.get(entry.counter, 0) + gone
+            cut += gone
+    detail = f"entries were left out to keep the report below {max_bytes // 1024} KiB"
+    report["completeness"]["warnings"].append({"code": "report_cut", "count": cut, "detail": detail})
+    report["completeness"]["complete"] = False
     return report
 
 

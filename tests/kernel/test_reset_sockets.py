@@ -218,10 +218,62 @@ except OSError:
     assert look(netns).by_pid.get(program.pid) is None
 
 
-def test_sockets_that_were_never_connected_look_dead(netns: PrivateNamespace) -> None:
-    # Known and unavoidable: the reason for which a few mean nothing.
-    program = start_holder(netns, "held = pairs(40), [socket.socket() for _ in range(2)]\n" + STAY)
-    assert look(netns).by_pid.get(program.pid) == 2
+def test_sockets_that_were_never_connected_are_not_dead(netns: PrivateNamespace) -> None:
+    program = start_holder(netns, "held = pairs(40), [socket.socket() for _ in range(40)]\n" + STAY)
+    assert look(netns).by_pid.get(program.pid) is None
+
+
+def test_refused_connections_are_not_dead(netns: PrivateNamespace) -> None:
+    code = """
+held = pairs(40)
+for _ in range(40):
+    held.append(socket.socket())
+    held[-1].connect_ex(("127.0.0.1", 9))
+"""
+    program = start_holder(netns, code + STAY)
+    assert look(netns).by_pid.get(program.pid) is None
+
+
+def test_an_answer_that_is_still_being_read_is_not_dead(netns: PrivateNamespace) -> None:
+    """Both sides have ended it, so no table shows it; the program has a minute to read what came."""
+    code = """
+held = pairs(40)
+listener = socket.create_server(("127.0.0.1", 0))
+for _ in range(40):
+    mine = socket.create_connection(listener.getsockname())
+    other = listener.accept()[0]
+    mine.shutdown(socket.SHUT_WR)
+    other.sendall(b"answer")
+    other.close()
+    held.append(mine)
+"""
+    program = start_holder(netns, code + STAY)
+    dump = live_inodes(netns)
+    assert find_dead_descriptors(dump, min_quiet_s=60).by_pid.get(program.pid) is None
+    assert find_dead_descriptors(dump, min_quiet_s=0).by_pid == {program.pid: 40}
+
+
+def test_sockets_in_a_namespace_of_one_thread_are_alive(netns: PrivateNamespace) -> None:
+    """Nothing finds the namespace, for only the first thread's is looked at: no verdict, and never a dead one."""
+    code = """
+import ctypes, threading
+held = pairs(20)
+def elsewhere():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0
+    for _ in range(40):
+        one = socket.socket()
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        held.append(one)
+thread = threading.Thread(target=elsewhere)
+thread.start()
+thread.join()
+"""
+    program = start_holder(netns, code + STAY)
+    found = look(netns)
+    assert found.by_pid.get(program.pid) is None
+    assert found.elsewhere == 40
+    assert not found.complete
 
 
 def test_without_rights_there_is_no_verdict_on_others(netns: PrivateNamespace) -> None:

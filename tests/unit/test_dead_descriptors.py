@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.observe import dead_descriptors
 from ansible_collections.lastack.linux.plugins.module_utils.observe.dead_descriptors import find_dead_descriptors
 from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
+from ansible_collections.lastack.linux.plugins.module_utils.observe.peeked_sockets import PeekedSocket, PeekRefused
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import DeadDescriptors
 from process_trees import add_process, add_self
 
@@ -52,8 +53,53 @@ def answers(*sets: set[int] | None) -> Callable[[], set[int] | None]:
     return lambda: next(left)
 
 
+DEAD = PeekedSocket(closed=True, was_connected=True, quiet_s=100.0)
+FIXTURE: dict[str, Any] = {"minimum_open": 3, "settle_s": 0, "peek": lambda _pid, _descriptor: DEAD}
+
+
 def find(proc: Path, *live: set[int] | None, **options: Any) -> DeadDescriptors:  # noqa: ANN401 - the original's
-    return find_dead_descriptors(answers(*live), proc=str(proc), **{"minimum_open": 3, "settle_s": 0, **options})
+    return find_dead_descriptors(answers(*live), proc=str(proc), **{**FIXTURE, **options})
+
+
+@pytest.mark.parametrize(
+    ("peeked", "counted", "elsewhere"),
+    [
+        (DEAD, {10: 1}, 0),
+        (None, {}, 0),
+        (DEAD._replace(was_connected=False), {}, 0),
+        (DEAD._replace(quiet_s=59.0), {}, 0),
+        (DEAD._replace(closed=False), {}, 1),
+    ],
+)
+def test_a_suspect_counts_only_if_it_says_so_itself(
+    proc: Path, peeked: PeekedSocket | None, counted: dict[int, int], elsewhere: int
+) -> None:
+    add_process(proc, 10, links=sockets(7))
+    asked: list[tuple[int, int]] = []
+
+    def peek(pid: int, descriptor: int) -> PeekedSocket | None:
+        asked.append((pid, descriptor))
+        return peeked
+
+    found = find(proc, set(), set(), peek=peek, min_quiet_s=60)
+    assert (found.by_pid, found.elsewhere, found.complete) == (counted, elsewhere, not elsewhere)
+    assert asked == [(10, 3)]
+
+
+def test_no_verdict_where_nobody_may_ask(proc: Path) -> None:
+    add_process(proc, 10, links=sockets(7))
+
+    def refuse(pid: int, descriptor: int) -> PeekedSocket | None:
+        raise PeekRefused(f"{pid} {descriptor}: Function not implemented")
+
+    found = find(proc, set(), set(), peek=refuse)
+    assert (found.by_pid, found.complete, found.refused) == ({}, False, "10 3: Function not implemented")
+
+
+def test_too_many_descriptors_are_not_read(proc: Path) -> None:
+    add_process(proc, 10, links=sockets(7))
+    found = find(proc, set(), set(), most_descriptors=2)
+    assert (found.by_pid, found.complete, found.processes_examined) == ({}, False, 0)
 
 
 def test_dead_is_what_neither_dump_shows(proc: Path) -> None:
@@ -102,7 +148,7 @@ def test_a_descriptor_that_is_another_afterwards_does_not_count(proc: Path, now:
                 (folder / "fd/3").symlink_to(now)
         return set()
 
-    found = find_dead_descriptors(live, proc=str(proc), minimum_open=3, settle_s=0)
+    found = find_dead_descriptors(live, proc=str(proc), **FIXTURE)
     assert found.by_pid == {10: 1}
     assert len(calls) == 2
 
@@ -117,9 +163,7 @@ def test_a_process_that_vanishes_meanwhile_does_not_count(proc: Path) -> None:
             shutil.rmtree(folder)
         return set()
 
-    assert find_dead_descriptors(live, proc=str(proc), minimum_open=3, settle_s=0) == DeadDescriptors(
-        {}, 1, 0, complete=True
-    )
+    assert find_dead_descriptors(live, proc=str(proc), **FIXTURE) == DeadDescriptors({}, 1, 0, complete=True)
 
 
 @pytest.mark.parametrize("step", ["measure_descriptors", "readlink", "getxattr"])
@@ -180,7 +224,13 @@ def test_the_deadline_cuts(proc: Path) -> None:
     assert find(proc, set(), deadline=Deadline(0)) == DeadDescriptors({}, 0, 0, complete=False)
 
 
-def test_a_container_does_not_see_everyone(tmp_path: Path) -> None:
+def test_a_container_sees_all_of_itself(tmp_path: Path) -> None:
     add_self(tmp_path, namespace="pid:[4026532777]")
     add_process(tmp_path, 10, links=sockets(7))
-    assert find(tmp_path, set(), set()) == DeadDescriptors({10: 1}, 1, 0, complete=False)
+    assert find(tmp_path, set(), set()) == DeadDescriptors({10: 1}, 1, 0, complete=True)
+
+
+def test_hidden_processes_may_have_more(proc: Path) -> None:
+    add_process(proc, 10, links=sockets(7))
+    (proc / "1/stat").unlink()
+    assert find(proc, set(), set()) == DeadDescriptors({10: 1}, 1, 0, complete=False)

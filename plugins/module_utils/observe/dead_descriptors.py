@@ -10,11 +10,12 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.module_utils.observe.peeked_sockets import PeekRefused, peek_socket
 from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import (
-    all_processes_visible,
     descriptor_folder_has_size,
     list_pids,
     measure_descriptors,
+    processes_hidden,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import DeadDescriptors
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.peeked_sockets import PeekedSocket
 
 __all__ = ["find_dead_descriptors"]
 
@@ -40,13 +42,16 @@ class _Candidate(NamedTuple):
     link: str
 
 
-def find_dead_descriptors(
+def find_dead_descriptors(  # noqa: PLR0913 - two limits, and the parts that tests stand in for
     live_inodes: Callable[[], set[int] | None],
     *,
     proc: str = "/proc",
     deadline: Deadline | None = None,
     minimum_open: int = 32,
+    most_descriptors: int | None = None,
+    min_quiet_s: float = 0.0,
     settle_s: float = 0.2,
+    peek: Callable[[int, int], PeekedSocket | None] = peek_socket,
 ) -> DeadDescriptors:
     """Count, by process, the descriptors of TCP sockets that are in no dump.
 
@@ -54,18 +59,22 @@ def find_dead_descriptors(
     if one could not be read: then there is no verdict. It is called before and after the look, and only descriptors
     count whose socket is in neither answer and that are still the same afterwards; so connections that open and close
     meanwhile do not. If there are any, ``settle_s`` seconds pass before the second call: a healthy program needs a
-    moment to close what its peer has reset (measured: one in most looks at a busy server without the pause). A socket
-    that is not yet connected looks dead too: one or two mean nothing.
+    moment to close what its peer has reset (measured: one in most looks at a busy server without the pause).
 
-    Processes with fewer than ``minimum_open`` descriptors are left out, those with the most come first. A socket
-    that several processes hold counts for each. ``complete`` is false if anything was denied, hidden or cut short,
-    or if the kernel does not name the protocol (``system.sockprotoname``, net/socket.c, xattr(7)).
+    That no table shows a socket is a suspicion and no proof: it may not be connected yet, or live in a network
+    namespace of which only a thread knows. So each is asked (``peek``) and counts only if it had a connection, has none
+    now, and nothing has arrived on it for ``min_quiet_s`` seconds: a program may still read what came before the end.
+
+    Processes with fewer than ``minimum_open`` descriptors are left out, those with the most come first. With
+    ``most_descriptors`` nothing is read if there are more to read in all. A socket that several processes hold counts
+    for each. ``complete`` is false if anything was denied, hidden or cut short, or if the kernel does not name the
+    protocol (``system.sockprotoname``, net/socket.c, xattr(7)).
     """
     before = live_inodes()
     if before is None:
         return DeadDescriptors({}, 0, 0, complete=False)
     look = _Look(proc, deadline)
-    candidates = look.collect(before, minimum_open)
+    candidates = look.collect(before, minimum_open, most_descriptors)
     # Two sets of hundreds of thousands at once would double the memory.
     del before
     if look.unsupported:
@@ -76,13 +85,30 @@ def find_dead_descriptors(
     after = live_inodes() if candidates else set()
     if after is None:
         return DeadDescriptors({}, look.examined, look.denied, complete=False)
+    # Looked at after the dump: a socket that was closed before it must not count.
+    suspects = [one for one in candidates if _inode(one.link) not in after and _read_link(proc, one) == one.link]
+    try:
+        by_pid, elsewhere = _ask(suspects, peek, min_quiet_s)
+    except PeekRefused as error:
+        return DeadDescriptors({}, look.examined, look.denied, complete=False, refused=str(error))
+    complete = not (look.cut or look.denied or look.unsupported or elsewhere or processes_hidden(proc))
+    return DeadDescriptors(by_pid, look.examined, look.denied, complete, elsewhere)
+
+
+def _ask(
+    suspects: list[_Candidate], peek: Callable[[int, int], PeekedSocket | None], min_quiet_s: float
+) -> tuple[dict[int, int], int]:
     by_pid: dict[int, int] = {}
-    for candidate in candidates:
-        # Looked at after the dump: a socket that was closed before it must not count.
-        if _inode(candidate.link) not in after and _read_link(proc, candidate) == candidate.link:
-            by_pid[candidate.pid] = by_pid.get(candidate.pid, 0) + 1
-    complete = not (look.cut or look.denied or look.unsupported) and all_processes_visible(proc)
-    return DeadDescriptors(by_pid, look.examined, look.denied, complete)
+    elsewhere = 0
+    for suspect in suspects:
+        peeked = peek(suspect.pid, int(suspect.descriptor))
+        if peeked is None:
+            continue
+        if not peeked.closed:
+            elsewhere += 1
+        elif peeked.was_connected and peeked.quiet_s >= min_quiet_s:
+            by_pid[suspect.pid] = by_pid.get(suspect.pid, 0) + 1
+    return by_pid, elsewhere
 
 
 class _Look:
@@ -96,10 +122,14 @@ class _Look:
         self._proc = proc
         self._deadline = deadline
 
-    def collect(self, live: set[int], minimum_open: int) -> list[_Candidate]:
+    def collect(self, live: set[int], minimum_open: int, most_descriptors: int | None) -> list[_Candidate]:
         """Return TCP descriptors whose inode is not among ``live``."""
         candidates: list[_Candidate] = []
-        for pid in self._largest_first(minimum_open):
+        sizes = self._largest_first(minimum_open)
+        if most_descriptors is not None and sum(-size for size, _ in sizes) > most_descriptors:
+            self.cut = True
+            return []
+        for _, pid in sizes:
             if self.unsupported or self._over():
                 break
             try:
@@ -116,7 +146,7 @@ class _Look:
         self.cut = self.cut or (self._deadline is not None and self._deadline.passed())
         return self.cut
 
-    def _largest_first(self, minimum_open: int) -> list[int]:
+    def _largest_first(self, minimum_open: int) -> list[tuple[int, int]]:
         has_size = descriptor_folder_has_size(self._proc)
         sizes: list[tuple[int, int]] = []
         for pid in list_pids(self._proc):
@@ -129,7 +159,7 @@ class _Look:
                 continue
             if size >= minimum_open:
                 sizes.append((-size, pid))
-        return [pid for _, pid in sorted(sizes)]
+        return sorted(sizes)
 
     def _collect_from(self, pid: int, live: set[int]) -> list[_Candidate]:
         candidates = []

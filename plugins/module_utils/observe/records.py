@@ -244,6 +244,10 @@ class DeadDescriptors(NamedTuple):
     processes_examined: int
     processes_denied: int
     complete: bool
+    elsewhere: int = 0
+    """Candidates that turned out to be alive: in a network namespace that was not seen."""
+    refused: str | None = None
+    """Why no socket could be asked for its state; then there is no verdict."""
 
 
 class SysctlState(NamedTuple):

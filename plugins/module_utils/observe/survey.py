@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.conntrack import read_conntrack
 from ansible_collections.lastack.linux.plugins.module_utils.observe.counters import (
@@ -29,9 +29,13 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.records impo
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sockets import read_inodes, read_namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
 
 __all__ = ["NamespaceSurvey", "Survey", "read_live_inodes", "survey_namespaces"]
+
+T = TypeVar("T")
 
 
 class NamespaceSurvey(NamedTuple):
@@ -151,9 +155,10 @@ class _Survey:
 def _survey_namespace(
     namespace: NetworkNamespace, subsets: frozenset[str], *, top: int, proc: str, deadline: Deadline
 ) -> NamespaceSurvey:
+    unseen: list[Unseen] = []
     counters = None
     if subsets & {"counters", "time_wait", "ports", "listeners"}:
-        counters = read_namespace_counters(namespace, proc=proc)
+        counters = _unless_refused(lambda: read_namespace_counters(namespace, proc=proc), "counters", unseen)
     port_range = parse_port_range(counters.sysctls.get("net.ipv4.ip_local_port_range", "")) if counters else None
     sockets = read_namespace(
         namespace,
@@ -166,5 +171,19 @@ def _survey_namespace(
         time_wait="time_wait" in subsets,
         destinations="ports" in subsets,
     )
-    conntrack = read_conntrack(namespace, proc=proc) if "conntrack" in subsets else None
+    conntrack = None
+    if "conntrack" in subsets:
+        conntrack = _unless_refused(lambda: read_conntrack(namespace, proc=proc), "tracked flows", unseen)
+    sockets.warnings.extend(unseen)
     return NamespaceSurvey(namespace, sockets, counters, conntrack)
+
+
+def _unless_refused(read: Callable[[], T], what: str, unseen: list[Unseen]) -> T | None:
+    """Call ``read``; where the namespace may not be entered, its sockets may still be readable through procfs."""
+    try:
+        return read()
+    except NamespaceVanished:
+        raise
+    except NamespaceUnreadable as error:
+        unseen.append(Unseen("namespace_partly_unreadable", 1, f"{what} of a network namespace: {error}"))
+        return None
