@@ -112,8 +112,10 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
 
 
 def _path(value: object, name: str) -> Path | None:
-    if value is None or value == "":
+    if value is None:
         return None
+    if isinstance(value, str) and not value.strip():
+        raise AuditOptionError(f"{name} is empty: name a folder on the controller, or leave {name} out.")
     if not isinstance(value, (str, os.PathLike)):
         raise AuditOptionError(f"{name} must be the path of a folder on the controller.")
     return Path(str(value)).expanduser()

@@ -56,18 +56,20 @@ def gather_subsets(gather: Sequence[str]) -> frozenset[str]:
     """Return the subsets that ``gather`` asks for; ``!name`` leaves one out, ``all`` is every one.
 
     Raises:
-        OptionsError: for a name that is no subset.
+        OptionsError: for a name that is no subset, and where nothing is left.
     """
     wanted: set[str] = set()
     names = [name.strip() for name in gather if name.strip()]
-    if not any(not name.startswith("!") for name in names):
+    if names and not any(not name.startswith("!") for name in names):
         names.insert(0, "all")
     for name in sorted(names, key=lambda text: text.startswith("!")):
         bare = name.lstrip("!")
         if bare not in (*GATHER_SUBSETS, "all"):
-            raise OptionsError(f"gather: {bare!r} is not one of all, {', '.join(GATHER_SUBSETS)}.")
+            raise OptionsError(f"gather: {bare[:40]!r} is not one of all, {', '.join(GATHER_SUBSETS)}.")
         subsets = set(GATHER_SUBSETS) if bare == "all" else {bare}
         wanted = wanted - subsets if name.startswith("!") else wanted | subsets
+    if not wanted:
+        raise OptionsError(f"gather: nothing is left to gather; name some of all, {', '.join(GATHER_SUBSETS)}.")
     return frozenset(wanted)
 
 

@@ -25,6 +25,10 @@ _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
 
 
+class _WholeSentenceError(ValueError):
+    """What is wrong with an option, value included."""
+
+
 class AuditOptionError(ValueError):
     """An option that makes no sense; the message is one sentence that names it."""
 
@@ -39,6 +43,8 @@ def check_options(values: Mapping[str, object], prefix: str = "") -> dict[str, A
     for name, value in values.items():
         try:
             checked[name] = LOOK_OPTIONS[name](value)
+        except _WholeSentenceError as error:
+            raise AuditOptionError(f"{prefix}{name}{error}") from error
         except (ValueError, TypeError) as error:
             raise AuditOptionError(f"{prefix}{name} {error}, not {_shown(value)}.") from error
     return checked
@@ -116,7 +122,7 @@ def _gather(value: object) -> list[str]:
     try:
         gather_subsets(tuple(names))
     except OptionsError as error:
-        raise ValueError(f"is wrong ({str(error).rstrip('.')})") from error
+        raise _WholeSentenceError(one_line(str(error).removeprefix("gather"), 400)) from error
     return names
 
 

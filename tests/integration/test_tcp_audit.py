@@ -135,7 +135,9 @@ def test_forged_reports_are_refused_and_nothing_else_is_lost(lab: Lab, tmp_path:
     ("variables", "said"),
     [
         ({"tcp_audit_top": "many"}, "tcp_audit_top must be a whole number from 1 to 1000, not 'many'."),
-        ({"tcp_audit_gather": "ports,nonsense"}, "tcp_audit_gather is wrong"),
+        ({"tcp_audit_gather": "ports,nonsense"}, "tcp_audit_gather: 'nonsense' is not one of all, close_wait"),
+        ({"tcp_audit_gather": "!all"}, "tcp_audit_gather: nothing is left to gather"),
+        ({"tcp_audit_store": ""}, "tcp_audit_store is empty"),
         ({"tcp_audit_minage_s": 5}, "Unknown variable tcp_audit_minage_s (did you mean tcp_audit_min_age_s?)"),
         ({"tcp_audit_become": "perhaps"}, "tcp_audit_become must be true or false, not 'perhaps'."),
         ({"tcp_audit_store": "/proc/nothing/here"}, "Cannot write to the run folder /proc/nothing/here: "),

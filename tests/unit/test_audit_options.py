@@ -6,9 +6,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.lastack.linux.plugins.module_utils.options import (
+    GATHER_SUBSETS,
+    OptionsError,
+    gather_subsets,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import (
     LOOK_OPTIONS,
     AuditOptionError,
@@ -64,15 +70,41 @@ def test_text_from_a_command_line_gets_its_type() -> None:
         ("gather", "nonsense"),
         ("gather", {"a": 1}),
         ("gather", [1]),
+        ("gather", ""),
+        ("gather", []),
+        ("gather", "!all"),
+        ("gather", "close_wait,!close_wait"),
     ],
 )
 def test_nonsense_gets_one_sentence_that_names_the_variable(name: str, value: object) -> None:
     with pytest.raises(AuditOptionError) as refused:
         check_options({name: value}, "tcp_audit_")
     sentence = str(refused.value)
-    assert sentence.startswith(f"tcp_audit_{name} ")
+    assert re.match(rf"tcp_audit_{name}[ :]", sentence)
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+def test_a_wrong_subset_is_said_once() -> None:
+    names = (
+        "all, close_wait, dead_sockets, time_wait, ports, listeners, descriptors, memory, conntrack, counters, sysctls"
+    )
+    for value, wrong in (("foo", "'foo' is not one of"), ("!all", "nothing is left to gather; name some of")):
+        with pytest.raises(AuditOptionError) as refused:
+            check_options({"gather": value}, "tcp_audit_")
+        assert str(refused.value) == f"tcp_audit_gather: {wrong} {names}."
+
+
+@pytest.mark.parametrize("gather", [(), ("",), ("!all",), ("ports", "!ports"), ("ports", "!all")])
+def test_a_look_at_nothing_is_refused(gather: tuple[str, ...]) -> None:
+    with pytest.raises(OptionsError, match=r"^gather: nothing is left to gather"):
+        gather_subsets(gather)
+
+
+def test_subsets() -> None:
+    assert gather_subsets(("all",)) == set(GATHER_SUBSETS)
+    assert gather_subsets(("!ports",)) == set(GATHER_SUBSETS) - {"ports"}
+    assert gather_subsets(("!ports", "ports", "memory")) == {"memory"}
 
 
 def test_long_and_hostile_values_are_not_echoed() -> None:

@@ -98,6 +98,33 @@ def test_ports() -> None:
     ]
     assert host["truncated"] == 1
     assert (blue["range"], blue["reserved"], blue["usable"]) == (None, None, None)
+    assert (blue["destinations"], blue["truncated"]) == ([], 1)
+
+
+def test_ports_of_many_namespaces_share_one_list() -> None:
+    counters = {number: _counters(number, range="40000 49999") for number in range(100, 212)}
+    busy = [Destination("10.0.0.4", f"10.0.1.{number}", 443, number, 0) for number in range(90, 110)]
+    sockets = [_sockets(number, destinations=busy) for number in counters]
+    sockets[50] = _sockets(150, destinations=[Destination("10.0.0.4", "10.0.0.7", 5432, 6_000, 9)])
+    section = ephemeral_ports_section(sockets, counters, {}, top=20)
+    check_section("ephemeral_ports", section)
+    assert len(section) == 50
+    assert section[0]["namespace_id"] == 150
+    rows = [row for entry in section for row in entry["destinations"]]
+    assert [row["used"] for row in rows] == [6_000, *[109] * 19]
+    assert (section[1]["truncated"], section[-1]["truncated"]) == (19, 20)
+    # What uses less than one per cent is no row even where there is room for it.
+    (one,) = ephemeral_ports_section(sockets[:1], counters, {}, top=100)
+    assert ([row["used"] for row in one["destinations"]], one["truncated"]) == (list(range(109, 99, -1)), 10)
+
+
+def test_only_the_worst_namespaces_are_listed() -> None:
+    many = range(100, 212)
+    waiting = time_wait_section([_sockets(number, states={"TIME_WAIT": number}) for number in many], {}, {}, {}, top=3)
+    assert [entry["total"] for entry in waiting] == list(range(211, 191, -1))
+    tracked = {number: Conntrack(number, 1_000) for number in many}
+    assert [entry["count"] for entry in conntrack_section(tracked, {})] == list(range(211, 191, -1))
+    assert len(conntrack_section(tracked, {}, top=30)) == 30
 
 
 def test_usable_ports() -> None:

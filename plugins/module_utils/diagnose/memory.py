@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import share
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.time_wait import LEAST_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +30,14 @@ def memory_section(memory: HostMemory) -> dict[str, int | None]:
     }
 
 
-def conntrack_section(conntrack: Mapping[int, Conntrack], namespaces: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Return ``conntrack`` of the host report, fullest namespace first; a maximum of 0 means no limit."""
-    entries = [
+def conntrack_section(
+    conntrack: Mapping[int, Conntrack], namespaces: Mapping[int, str], *, top: int = 20
+) -> list[dict[str, Any]]:
+    """Return ``conntrack`` of the host report, fullest namespace first; a maximum of 0 means no limit.
+
+    At most ``top`` namespaces, but never less than 20.
+    """
+    entries: list[dict[str, Any]] = [
         {
             "namespace": clean_text(namespaces.get(inode, "")),
             "namespace_id": inode,
@@ -42,8 +48,8 @@ def conntrack_section(conntrack: Mapping[int, Conntrack], namespaces: Mapping[in
         for inode, one in conntrack.items()
         if one.flows or one.maximum
     ]
-    entries.sort(key=lambda entry: (-_share_or_zero(entry), entry["namespace_id"]))
-    return entries
+    entries.sort(key=lambda entry: (-_share_or_zero(entry), -entry["count"], entry["namespace_id"]))
+    return entries[: max(LEAST_KEPT, top)]
 
 
 def _share_or_zero(entry: Mapping[str, Any]) -> float:

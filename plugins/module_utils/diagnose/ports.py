@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
+        Destination,
         NamespaceCounters,
         NamespaceSockets,
     )
 
 __all__ = ["ephemeral_ports_section", "usable_ports"]
+
+WORTH_A_ROW_PERCENT = 1.0
+"""Of the usable ports: a destination that uses less is counted, not shown."""
+WITHOUT_ROWS = 50
+"""So many namespaces are listed at most whose every destination is only counted."""
 
 _RANGE = "net.ipv4.ip_local_port_range"
 _RESERVED = "net.ipv4.ip_local_reserved_ports"
@@ -55,8 +61,13 @@ def ephemeral_ports_section(
     *,
     top: int = 20,
 ) -> list[dict[str, Any]]:
-    """Return ``ephemeral_ports`` of the host report: one entry a namespace that uses any, worst destination first."""
+    """Return ``ephemeral_ports`` of the host report: one entry a namespace that uses any, worst destination first.
+
+    ``destinations`` has at most ``top`` rows over all namespaces together, those with the largest share of their
+    ports; each entry counts in ``truncated`` what it leaves out. Entries without a row are kept for 50 namespaces.
+    """
     entries: list[dict[str, Any]] = []
+    rows: list[tuple[tuple[float, int, int], int, dict[str, Any]]] = []
     for one in sockets:
         if not one.destinations:
             continue
@@ -65,7 +76,12 @@ def ephemeral_ports_section(
         reserved = parse_reserved_ports(own.sysctls.get(_RESERVED, "")) if own else []
         bound = {listener.local_port for listener in one.listeners}
         usable = usable_ports(ends, reserved, bound) if ends else None
-        ranked = sorted(one.destinations, key=lambda to: (-to.used, to.source, to.address, to.port))
+        for to in sorted(one.destinations, key=lambda to: (-to.used, to.source, to.address, to.port)):
+            percent = share(to.used, usable)
+            # Not the rounded share: 0.96 % would be 1.0.
+            if percent is None or not usable or 100 * to.used >= WORTH_A_ROW_PERCENT * usable:
+                badness = -(percent or 0.0), -to.used, one.namespace
+                rows.append((badness, len(entries), _row(to, percent)))
         entries.append(
             {
                 "namespace": clean_text(namespaces.get(one.namespace, "")),
@@ -73,19 +89,30 @@ def ephemeral_ports_section(
                 "range": list(ends) if ends else None,
                 "reserved": _inside(ends, reserved) if ends else None,
                 "usable": usable,
-                "destinations": [
-                    {
-                        "source": clean_text(to.source),
-                        "address": clean_text(to.address),
-                        "port": to.port,
-                        "used": to.used,
-                        "time_wait": to.time_wait,
-                        "used_percent": share(to.used, usable),
-                    }
-                    for to in ranked[:top]
-                ],
-                "truncated": max(0, len(ranked) - top),
+                "destinations": [],
+                "truncated": len(one.destinations),
             }
         )
-    entries.sort(key=lambda entry: (-entry["destinations"][0]["used"], entry["namespace_id"]))
-    return entries
+    rows.sort(key=lambda row: row[0])
+    worst: dict[int, dict[str, Any]] = {}
+    for _, at, row in rows[:top]:
+        worst[at] = entries[at]
+        entries[at]["destinations"].append(row)
+        entries[at]["truncated"] -= 1
+    shown = list(worst.values())
+    rest = sorted(
+        (entry for entry in entries if not entry["destinations"]),
+        key=lambda entry: (-entry["truncated"], entry["namespace_id"]),
+    )
+    return shown + rest[: max(0, WITHOUT_ROWS - len(shown))]
+
+
+def _row(to: Destination, percent: float | None) -> dict[str, Any]:
+    return {
+        "source": clean_text(to.source),
+        "address": clean_text(to.address),
+        "port": to.port,
+        "used": to.used,
+        "time_wait": to.time_wait,
+        "used_percent": percent,
+    }

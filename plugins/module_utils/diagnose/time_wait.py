@@ -21,7 +21,10 @@ if TYPE_CHECKING:
         NamespaceSockets,
     )
 
-__all__ = ["integer_of", "time_wait_section"]
+__all__ = ["LEAST_KEPT", "integer_of", "time_wait_section"]
+
+LEAST_KEPT = 20
+"""Namespaces that are shown however small ``top`` is."""
 
 _DIGITS = 20
 _MAX_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
@@ -37,6 +40,7 @@ def time_wait_section(
 ) -> list[dict[str, Any]]:
     """Return ``time_wait`` of the host report: one entry a namespace that has any, or had too many; worst first.
 
+    At most ``top`` namespaces, but never less than 20, and in each at most ``top`` ports.
     ``port_apps`` names who listens, by namespace and port (``listeners.apps_by_port``).
     """
     entries: list[dict[str, Any]] = []
@@ -63,7 +67,7 @@ def time_wait_section(
             }
         )
     entries.sort(key=lambda entry: (-entry["total"], entry["namespace_id"]))
-    return entries
+    return entries[: max(LEAST_KEPT, top)]
 
 
 def integer_of(text: str | None) -> int | None:
