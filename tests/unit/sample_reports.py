@@ -56,6 +56,7 @@ def healthy_fleet(hosts: int = 500) -> dict[str, Any]:
     fleet["hosts"] |= dict.fromkeys(("failed", "unreachable", "invalid", "missing", "incomplete"), 0)
     fleet["hosts"] |= {"meant": hosts, "audited": hosts, "not_audited": [], "incomplete_hosts": []}
     fleet["close_wait"] = {"total": 812, "leaked": 0, "undecided": 0, "apps": 0, "hosts": 0}
+    fleet["states"]["CLOSE_WAIT"] |= {"sum": 812}
     fleet["time_wait"] |= {"closed_here": []}
     fleet |= {"apps": [], "dead_sockets": [], "pressure": nothing, "findings": [], "drift": []}
     return fleet

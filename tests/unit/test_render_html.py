@@ -233,7 +233,7 @@ def test_listed_sockets_are_shown() -> None:
         }
     ]
     text = Document(render_html(sample("fleet"), [report])).text
-    assert "10.2.0.4:40112 [2001:db8::9]:443 ledger-sync.service ≥ 90 s idle pool, TLS 25" in text
+    assert "10.2.0.4:40112 [2001:db8::9]:443 ledger-sync.service ≥ 90 s idle pool, likely TLS 25" in text
 
 
 def test_hostile_texts_are_text() -> None:

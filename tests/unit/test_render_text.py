@@ -195,8 +195,180 @@ def test_the_least_report_that_the_schema_allows() -> None:
 
 def test_undecided_sockets_ask_for_a_second_look() -> None:
     report = sample("healthy")
+    report["options"]["min_age_s"] = 120
     report["completeness"]["close_wait"] |= {"in_transit": 0, "undecided": 2}
-    assert "CLOSE_WAIT 2 (2 undecided: look again in a minute)" in render_host(report)
+    screen = _plain_words(render_host(report))
+    assert "CLOSE_WAIT 2 (2 undecided)" in screen
+    assert "2 sockets undecided: not provably older than 120 s → a second look settles them:" in screen
+    assert "lastack probe --watch 30 --min-age-s 120" in screen
+
+
+def _looked_at_in_part(gather: list[str]) -> dict[str, Any]:
+    report = sample("healthy")
+    report["options"]["gather"] = gather
+    report["states"]["CLOSE_WAIT"] = 535
+    report["completeness"]["close_wait"] |= dict.fromkeys(report["completeness"]["close_wait"], 0)
+    del report["close_wait"]
+    return report
+
+
+@pytest.mark.parametrize("gather", [["sysctls"], ["!close_wait"], ["dead_sockets", "time_wait"], []])
+def test_what_gather_left_out_is_never_called_healthy(gather: list[str]) -> None:
+    screen = _plain_words(render_host(_looked_at_in_part(gather)))
+    assert "in transit" not in screen
+    assert "· complete but for what was left out Nothing needs a decision in what was looked at." in screen
+    assert "CLOSE_WAIT 535 (not judged: left out by gather)" in screen
+    assert "Left out by gather: close_wait" in screen
+    assert ("sysctls" in screen.partition("Left out by gather:")[2]) == (gather not in (["sysctls"], ["!close_wait"]))
+
+
+def test_a_sick_host_says_what_was_left_out_too() -> None:
+    report = sample("sick")
+    report["options"]["gather"] = ["dead_sockets", "time_wait", "sysctls"]
+    report["close_wait"] = {}
+    screen = _plain_words(render_host(report))
+    assert "CLOSE_WAIT 2,441 (not judged: left out by gather)" in screen
+    assert "Left out by gather: close_wait, ports," in screen
+
+
+def test_one_namespace_is_not_the_host() -> None:
+    report = sample("healthy")
+    report["options"]["namespaces"] = "host"
+    first, second = render_host(report, width=140).splitlines()
+    assert first.endswith("· other namespaces not looked at")
+    assert second.startswith("Nothing needs a decision in what was looked at.")
+
+
+def test_young_sockets_are_told_beside_other_trouble() -> None:
+    report = sample("sick")
+    report["states"]["CLOSE_WAIT"] = 547
+    report["completeness"]["close_wait"] |= {"seen": 547, "in_transit": 547, "undecided": 0}
+    report["close_wait"] = {"total": 547, "offenders": [], "truncated": 0}
+    assert "CLOSE_WAIT  547, all younger than 60 s: in transit\n" in render_host(report)
+
+
+def test_a_fleet_never_calls_unjudged_sockets_healthy() -> None:
+    fleet = healthy_fleet()
+    fleet["states"]["CLOSE_WAIT"]["sum"] = 1347
+    screen = _plain_words(render_fleet(fleet))
+    assert "Nothing needs a decision in what was looked at." in screen
+    assert "CLOSE_WAIT 1,347 (812 in transit, 535 not judged)" in screen
+    fleet["close_wait"]["total"] = 0
+    assert "CLOSE_WAIT 1,347 (not judged: left out by gather)" in _plain_words(render_fleet(fleet))
+
+
+def test_findings_that_the_report_lacks_are_not_promised_in_it() -> None:
+    report, fleet = sample("sick"), sample("fleet")
+    report["findings_truncated"] = fleet["findings_truncated"] = 4
+    screen = render_host(report)
+    assert "Findings  at least 2 critical, 4 warnings" in screen
+    assert "… 4 more findings: raise --top" in screen
+    assert "… 4 more findings: see each host's report" in render_fleet(fleet)
+
+
+def test_applications_that_the_report_lacks_are_not_promised_in_it() -> None:
+    report = sample("sick")
+    report["close_wait"] |= {"truncated": 3}
+    assert "… 3 more applications not in the report: raise --top" in render_host(report)
+    report["close_wait"] |= {"truncated": 1, "offenders": []}
+    screen = render_host(report)
+    assert "… 1 application not in the report: raise --top" in screen
+    assert "with less" not in screen
+    assert "  why" not in screen
+
+
+@pytest.mark.parametrize("name", ["sick", "fleet"])
+def test_commands_are_never_broken(name: str) -> None:
+    report = sample(name)
+    for width in range(58, 101):
+        screen = render_fleet(report, width=width) if name == "fleet" else render_host(report, width=width)
+        assert all(
+            re.search(rf"lastack explain {re.escape(finding['id'])}( |$)", screen, re.MULTILINE)
+            for finding in report["findings"]
+        )
+
+
+def test_a_runtime_is_named_once() -> None:
+    report = sample("sick")
+    for app in report["close_wait"]["offenders"]:
+        app["runtime"] = "java"
+    screen = _plain_words(render_host(report))
+    assert "lastack explain close_wait.unread_body · lastack explain runtime.java" in screen
+    assert screen.count("runtime.java") == 1
+    report["close_wait"]["offenders"][0]["runtime"] = "java; reboot"
+    assert "runtime.java; reboot" not in _plain_words(render_host(report))
+
+
+def _socket(number: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {
+        "local_address": "10.2.0.4",
+        "local_port": 40000 + number,
+        "remote_address": "2001:db8::9",
+        "remote_port": 443,
+        "receive_queue": 25,
+        "age_s": {"at_least": 90.0, "at_most": None},
+        "cause": "eof_unnoticed_tls",
+        "verdict": "offender",
+        "app": "ledger-sync.service",
+        **changes,
+    }
+
+
+def test_listed_sockets_are_shown_and_cut() -> None:
+    report = sample("sick")
+    young = _socket(99, verdict="in_transit", app=None, receive_queue=0)
+    report["close_wait"] |= {"sockets": [young, *map(_socket, range(30))], "sockets_truncated": 5}
+    screen = render_host(report)
+    lines = [line for line in screen.splitlines() if "→ [2001:db8::9]:443" in line]
+    assert len(lines) == 20
+    assert " ".join(lines[0].split()) == (
+        "ledger-sync.service 10.2.0.4:40000 → [2001:db8::9]:443 ≥ 90 s idle pool, likely TLS 25 bytes"
+    )
+    assert "… 11 more with --json" in screen
+    assert "… 5 more are not in the report" in screen
+    report = sample("healthy")
+    report["close_wait"] |= {"sockets": [young]}
+    assert "in transit" in render_host(report).splitlines()[-1]
+
+
+def test_a_step_of_a_fleet_names_its_host() -> None:
+    screen = _plain_words(render_fleet(sample("fleet")))
+    assert "→ on web-17.example.org: Look at the accept loop of gateway (pid 7781)" in screen
+
+
+def test_fleet_findings_stand_worst_first() -> None:
+    fleet = sample("fleet")
+    fleet["findings"].reverse()
+    fleet["findings"][0]["hosts"] = 7
+    listed = render_fleet(fleet).partition("Findings")[2]
+    assert listed.index("close_wait.unread_body") < listed.index("close_wait.stuck_accept")
+    assert listed.index("close_wait.stuck_accept") < listed.index("sysctl.harmful")
+
+
+def test_no_time_wait_is_not_worth_a_line() -> None:
+    report, fleet = sample("sick"), sample("fleet")
+    report["states"]["TIME_WAIT"], fleet["time_wait"]["total"] = 0, 0
+    assert "TIME_WAIT" not in render_host(report)
+    assert "TIME_WAIT" not in render_fleet(fleet)
+
+
+def test_the_gravest_warning_stands_in_the_head_with_its_number() -> None:
+    report = sample("healthy")
+    report["completeness"] |= {
+        "complete": False,
+        "warnings": [
+            {"code": "dead_sockets_incomplete", "count": 1, "detail": "the look for dead sockets was cut short"},
+            {"code": "namespace_unknown", "count": 22, "detail": "processes whose network namespace may not be read"},
+            {"code": "owners_denied", "count": 22, "detail": "processes whose descriptors may not be read"},
+            {"code": "sock_diag_denied", "count": 3, "detail": "the kernel said no"},
+        ],
+    }
+    screen = _plain_words(render_host(report))
+    assert "PARTIAL: 22 processes whose descriptors may not be read" in screen
+    assert (
+        "Not seen: 22 processes whose network namespace may not be read; the kernel said no (3);"
+        " the look for dead sockets was cut short" in screen
+    )
 
 
 def test_a_run_of_one_host_says_all_that_the_host_says() -> None:
@@ -216,7 +388,8 @@ def test_many_applications_are_cut_and_counted() -> None:
     fleet["apps"] = [{**fleet["apps"][0], "app": f"app-{number}"} for number in range(50)]
     fleet["apps_truncated"] = 7
     screen = render_fleet(fleet)
-    assert "… 45 more applications with less in the whole report" in screen
+    assert "… 38 more applications with less in the whole report" in screen
+    assert "… 7 more applications: see each host's report" in screen
 
 
 @given(st.text(max_size=400), st.integers(min_value=40, max_value=120))

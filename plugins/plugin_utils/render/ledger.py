@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import REMEDY_WORDS, SEVERITIES, plural
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
+    REMEDY_WORDS,
+    SEVERITIES,
+    plural,
+    runtime_page,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
 
 if TYPE_CHECKING:
@@ -31,10 +36,14 @@ def severity_counts(findings: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 class Ledger:
     """The findings of one report and which of them the screen has told already."""
 
-    def __init__(self, findings: Sequence[Mapping[str, Any]], truncated: int = 0) -> None:
-        """Start with nothing told; ``truncated`` findings were cut from the report."""
+    def __init__(
+        self, findings: Sequence[Mapping[str, Any]], truncated: int = 0, *, remedy: str = "raise --top"
+    ) -> None:
+        """Start with nothing told; ``truncated`` findings were cut from the report, ``remedy`` says how to see them."""
         self._findings = list(findings)
         self._truncated = truncated
+        self._remedy = remedy
+        self._runtimes: set[str] = set()
         self._told: set[int] = set()
 
     def take(self, prefix: str, subject: str | None = None) -> Mapping[str, Any] | None:
@@ -69,7 +78,8 @@ class Ledger:
         parts = [f"{counts['critical']} critical"] if counts["critical"] else []
         parts += [plural(counts["warning"], "warning")] if counts["warning"] else []
         screen.gap()
-        screen.line(Span("Findings", "bold"), f"  {', '.join(parts)}")
+        at_least = "at least " if self._truncated else ""
+        screen.line(Span("Findings", "bold"), f"  {at_least}{', '.join(parts)}")
         table = [self._row(finding) for _, finding in shown]
         notes = [[] if index in self._told else self._notes(finding) for index, finding in shown]
         columns = [Column("severity"), Column("who acts"), Column("finding"), Column("subject", least=12)]
@@ -78,9 +88,19 @@ class Ledger:
         else:
             table = [row[:-1] for row in table]
         screen.table(columns, table, notes)
-        more = len(asking) - len(shown) + self._truncated
+        more = len(asking) - len(shown)
         if more:
             screen.line(f"  … {plural(more, 'more finding')} in the whole report")
+        if self._truncated:
+            screen.line(f"  … {plural(self._truncated, 'more finding')}: {self._remedy}")
+
+    def step_of(self, app: Mapping[str, Any], finding: Mapping[str, Any] | None, page: str) -> list[Span]:
+        """What to do next about an application; the page of its runtime is named once for all of them."""
+        runtime = runtime_page(app)
+        if not runtime or runtime in self._runtimes:
+            return step(finding, page)
+        self._runtimes.add(runtime)
+        return [*step(finding, page), Span("·"), Span(f"lastack explain {runtime}", "command", whole=True)]
 
     def _row(self, finding: Mapping[str, Any]) -> list[Span | str]:
         severity, hosts = str(finding.get("severity")), finding.get("hosts")
@@ -104,5 +124,9 @@ def step(finding: Mapping[str, Any] | None, page: str | None = None) -> list[Spa
     """What to do next, as an arrow line: the finding's next step and the page that explains it."""
     name = (finding or {}).get("id") or page
     words = str((finding or {}).get("next_step") or "")
+    host = (finding or {}).get("worst_host")
+    if words and host:
+        # A process id and a peer mean nothing without their host.
+        words = f"on {host}: {words}"
     command = [Span(f"lastack explain {name}", "command", whole=True)] if name else []
     return [Span("→"), *([Span(words)] if words else []), *command] if words or command else []

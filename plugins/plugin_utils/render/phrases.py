@@ -36,6 +36,7 @@ __all__ = [
     "percent",
     "plural",
     "rows",
+    "runtime_page",
     "thousand",
 ]
 
@@ -43,7 +44,7 @@ __all__ = [
 CAUSE_WORDS: Mapping[str, str] = {
     "unaccepted": "never accepted",
     "eof_unnoticed": "idle pool",
-    "eof_unnoticed_tls": "idle pool, TLS",
+    "eof_unnoticed_tls": "idle pool, likely TLS",
     "eof_unnoticed_farewell": "idle pool, farewell",
     "unread_data": "body not read",
     "eof_read": "not closed at the end",
@@ -62,6 +63,9 @@ REMEDY_WORDS: Mapping[str, str] = {
 
 #: Severities, worst first.
 SEVERITIES = ("critical", "warning", "info")
+
+# What a report may name; each has a page, and a name that is not among them never becomes a command.
+_RUNTIMES = ("java", "node", "python", "go", "ruby", "php", "native")
 
 # The longest text that the schema of a host report lets pass.
 _LONGEST = 4096
@@ -117,6 +121,11 @@ def dominant_cause(causes: Mapping[str, int]) -> str:
 def page_of(causes: Mapping[str, int]) -> str:
     """The page of ``lastack explain`` that answers the cause of most sockets."""
     return FINDING_OF_CAUSE.get(dominant_cause(causes)) or "close_wait.leak"
+
+
+def runtime_page(app: Mapping[str, Any]) -> str:
+    """The page of ``lastack explain`` on an application's runtime; nothing if the runtime is not known."""
+    return f"runtime.{app['runtime']}" if app.get("runtime") in _RUNTIMES else ""
 
 
 def endpoint(address: object, port: object) -> str:

@@ -64,11 +64,17 @@ def _span(piece: Span | str) -> Span:
     return Span(piece) if isinstance(piece, str) else piece
 
 
-def _words(pieces: Sequence[Span | str], longest: int) -> list[Span]:
-    """The pieces cut at spaces, but for whole ones; a word over ``longest`` characters is cut in any case."""
+def _words(pieces: Sequence[Span | str], longest: int, line: int) -> list[Span]:
+    """The pieces cut at spaces; whole ones stay whole if they fit in ``line`` columns.
+
+    A word over ``longest`` characters is cut in any case.
+    """
     words = []
     for text, style, whole in map(_span, pieces):
-        for word in [clean(text)] if whole else clean(text).split(" "):
+        if whole and display_width(clean(text)) <= line:
+            words.append(Span(clean(text), style))
+            continue
+        for word in clean(text).split(" "):
             words += [Span(word[start : start + longest], style) for start in range(0, len(word), longest)]
     return words
 
@@ -98,12 +104,14 @@ class Screen:
 
     def paragraph(self, *spans: Span | str, first: Span | str = "", rest: str = "") -> None:
         """Add a text wrapped at spaces, with a prefix for its first line and one for the others; none if empty."""
-        words = _words(spans, self.width // 2)
+        taken = max(display_width(_span(first).text), display_width(rest))
+        words = _words(spans, self.width // 2, self.width - taken)
         pieces, used = [_span(first)], display_width(_span(first).text)
         for index, word in enumerate(words):
             size = display_width(word.text)
             # A command stands apart from the sentence before it.
-            gap = "" if len(pieces) == 1 else "  " if word.style == "command" and index > 1 else " "
+            apart = word.style == "command" and index > 1 and words[index - 1].text != "·"
+            gap = "" if len(pieces) == 1 else "  " if apart else " "
             if gap and used + len(gap) + size > self.width:
                 self.line(*pieces)
                 pieces, used, gap = [Span(rest)], display_width(rest), ""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
+    SEVERITIES,
     age,
     count,
     data,
@@ -29,7 +31,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host imp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["put_fleet", "put_report", "put_run"]
+__all__ = ["left_out_words", "put_fleet", "put_report", "put_run", "worst_first"]
 
 _APPS = 12
 _NAME_ROOM = 22
@@ -44,7 +46,8 @@ def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
     put_run(screen, fleet)
     hosts = data(fleet, "hosts")
     if hosts.get("audited"):
-        ledger = Ledger(rows(fleet, "findings"), int(fleet.get("findings_truncated") or 0))
+        cut = int(fleet.get("findings_truncated") or 0)
+        ledger = Ledger(worst_first(fleet), cut, remedy="see each host's report")
         ledger.take_all("view.")
         near = resources.uses(data(fleet, "pressure"))
         leaked = data(fleet, "close_wait").get("leaked")
@@ -61,6 +64,33 @@ def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
     else:
         screen.paragraph(Span("No host was audited, so nothing is known.", "critical"))
     _not_seen(screen, hosts)
+    if said := left_out_words(fleet):
+        screen.paragraph(Span("Left out by gather:", "bold"), said, rest="  ")
+
+
+def worst_first(fleet: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The findings of a fleet report by severity, then by the number of hosts, then by the sockets behind them."""
+    sockets = {app.get("app"): int(app.get("sockets") or 0) for app in rows(fleet, "apps")}
+
+    def rank(finding: Mapping[str, Any]) -> tuple[int, int, int]:
+        severity = str(finding.get("severity"))
+        about_sockets = str(finding.get("id")).startswith("close_wait.")
+        return (
+            SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES),
+            -int(finding.get("hosts") or 0),
+            -sockets.get(finding.get("subject"), 0) if about_sockets else 0,
+        )
+
+    return sorted(rows(fleet, "findings"), key=rank)
+
+
+def left_out_words(fleet: Mapping[str, Any]) -> str:
+    """What hosts were told not to look at, such as "sysctls on 3 hosts"; nothing if the report does not say."""
+    return ", ".join(
+        f"{name} on {plural(number, 'host')}"
+        for name, number in data(data(fleet, "hosts"), "left_out").items()
+        if isinstance(number, int) and number
+    )
 
 
 def put_run(screen: Screen, fleet: Mapping[str, Any]) -> None:
@@ -87,34 +117,46 @@ def put_report(screen: Screen, path: str | None) -> None:
 
 
 def _calm(screen: Screen, fleet: Mapping[str, Any]) -> None:
-    waiting, closing = data(fleet, "close_wait"), data(fleet, "time_wait")
-    hosts, worst = data(fleet, "hosts"), data(closing, "worst")
-    undecided = int(waiting.get("undecided") or 0)
-    fate = f" ({count(undecided)} undecided: look again in a minute)" if undecided else " in transit"
-    total = int(waiting.get("total") or 0)
+    closing, hosts = data(fleet, "time_wait"), data(fleet, "hosts")
+    worst, sockets = data(closing, "worst"), waiting.of_fleet(fleet)
     share = f" (≤ {percent(worst['used_percent'])} of the limit)" if (worst.get("used_percent") or 0) >= 1 else ""
-    whole = hosts.get("audited") == hosts.get("meant") and not hosts.get("incomplete")
-    screen.paragraph(
-        Span("Nothing needs a decision." if whole else "Nothing needs a decision in what was seen.", "good"),
-        f"CLOSE_WAIT {count(total)}{fate if total else ''}, TIME_WAIT {count(closing.get('total'))} normal{share}.",
-        rest="  ",
-    )
+    verdict = Span("Nothing needs a decision.", "good")
+    if hosts.get("audited") != hosts.get("meant") or hosts.get("incomplete"):
+        verdict = Span("Nothing needs a decision in what was seen.")
+    elif sockets.not_judged or left_out_words(fleet):
+        verdict = Span("Nothing needs a decision in what was looked at.")
+    parts = [f"CLOSE_WAIT {waiting.fate(sockets)}"]
+    if closing.get("total"):
+        parts.append(f"TIME_WAIT {count(closing['total'])} normal{share}")
+    screen.paragraph(verdict, f"{', '.join(parts)}.", rest="  ")
+    _undecided(screen, sockets, first="")
+
+
+def _undecided(screen: Screen, sockets: waiting.Waiting, *, first: Span | str = "  ") -> None:
+    if said := waiting.undecided_words(sockets):
+        screen.paragraph(
+            f"{said} → run the audit again after that time, or on the host:",
+            Span(waiting.second_look(sockets), "command", whole=True),
+            first=first,
+            rest="    ",
+        )
 
 
 def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
     part, apps = data(fleet, "close_wait"), [app for app in rows(fleet, "apps") if app.get("sockets")]
-    leaked, undecided = int(part.get("leaked") or 0), int(part.get("undecided") or 0)
-    later = f"{plural(undecided, 'socket')} undecided: too young or no bracket yet; look again in a minute"
-    if not leaked:
-        if undecided:
-            screen.gap()
-            screen.line(Span("CLOSE_WAIT", "bold"), f"  {later}")
+    sockets, title = waiting.of_fleet(fleet), Span("CLOSE_WAIT  ", "bold")
+    young = waiting.young_words(sockets)
+    if not sockets.leaked:
+        screen.gap()
+        if sockets.total:
+            screen.paragraph(waiting.fate(sockets), first=title, rest="  ")
+        _undecided(screen, sockets)
         return
     where = f"{plural(int(part.get('apps') or 0), 'application')} on {plural(int(part.get('hosts') or 0), 'host')}"
     screen.gap()
     screen.paragraph(
-        f"{plural(leaked, 'leaked socket')}, {where}: only the application can close them",
-        first=Span("CLOSE_WAIT  ", "bold"),
+        f"{plural(sockets.leaked, 'leaked socket')}, {where}: only the application can close them",
+        first=title,
         rest="  ",
     )
     columns = [
@@ -129,12 +171,19 @@ def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> Non
     shown = apps[:_APPS]
     table: list[list[Span | str]] = [_app_row(app) for app in shown]
     notes = [_app_notes(app, ledger) if index < _TOLD_IN_FULL else [] for index, app in enumerate(shown)]
-    screen.table(columns, table, notes)
-    more = len(apps) - len(shown) + int(fleet.get("apps_truncated") or 0)
+    if shown:
+        screen.table(columns, table, notes)
+    more, cut = len(apps) - len(shown), int(fleet.get("apps_truncated") or 0)
     if more > 0:
         screen.line(f"  … {plural(more, 'more application')} with less in the whole report")
-    if undecided:
-        screen.line(f"  {later}")
+    if cut:
+        noun = "more application" if shown else "application"
+        screen.line(f"  … {plural(cut, noun)}: see each host's report")
+    if young:
+        screen.line(f"  {young}")
+    if sockets.not_judged:
+        screen.line(f"  {count(sockets.not_judged)} more not judged: the look left them out")
+    _undecided(screen, sockets)
 
 
 def _app_row(app: Mapping[str, Any]) -> list[Span | str]:
@@ -150,7 +199,8 @@ def _app_row(app: Mapping[str, Any]) -> list[Span | str]:
         count(app.get("sockets")),
         f"{worst.get('host')} ({count(worst.get('sockets'))})" if worst else "",
         age(app.get("oldest_s")),
-        CAUSE_WORDS.get(cause, cause),
+        # There is no room here for more than a question mark.
+        CAUSE_WORDS.get(cause, cause).replace("idle pool, likely TLS", "idle TLS pool?"),
         Span(percent(use.get("used_percent")) + (" ◀" if full else "  ") if use else "", "critical" if full else ""),
     ]
 
@@ -161,7 +211,7 @@ def _app_notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
     use, worst = data(app, "worst_descriptors"), data(app, "worst_host")
     near = (use.get("used_percent") or 0) >= ALERT_PERCENT["descriptors"] or use.get("host") != worst.get("host")
     where = f"worst descriptor use: {limit_words(use)} on {use.get('host')}" if use and near else ""
-    return [[Span(where)], step(finding, page)]
+    return [[Span(where)], ledger.step_of(app, finding, page)]
 
 
 def _dead_sockets(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
@@ -169,7 +219,9 @@ def _dead_sockets(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> N
     if not apps:
         return
     screen.gap()
-    screen.line(Span("Dead sockets", "bold"), "  descriptors that point to connections which no longer exist")
+    screen.paragraph(
+        "descriptors that point to connections which no longer exist", first=Span("Dead sockets  ", "bold"), rest="  "
+    )
     for app in apps[:_TOLD_IN_FULL]:
         worst = data(app, "worst_host")
         screen.paragraph(
@@ -181,10 +233,14 @@ def _dead_sockets(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> N
         put_step(screen, step(ledger.take("fd.dead_sockets", app.get("app")), "fd.dead_sockets"), 4)
     if len(apps) > _TOLD_IN_FULL:
         screen.line(f"  … {plural(len(apps) - _TOLD_IN_FULL, 'more application')} in the whole report")
+    if fleet.get("dead_sockets_truncated"):
+        screen.line(f"  … {plural(int(fleet['dead_sockets_truncated']), 'more application')}: see each host's report")
 
 
 def _time_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
     part = data(fleet, "time_wait")
+    if not (part.get("total") or part.get("overflowing_hosts")):
+        return
     worst, full = data(part, "worst"), int(part.get("overflowing_hosts") or 0)
     share = worst.get("used_percent")
     near = f", at most {percent(share)} of the limit (on {worst.get('host')})" if share is not None else ""

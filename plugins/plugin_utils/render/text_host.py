@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
@@ -27,6 +28,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     thousand,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_sockets import put_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,8 +50,10 @@ def put_host(screen: Screen, report: Mapping[str, Any]) -> None:
     quiet = not (facts.leaked(report) or facts.dead(report) or ledger.asks or any(near.values()))
     if quiet:
         _calm(screen, report)
+        put_sockets(screen, report)
     else:
         _close_wait(screen, report, ledger)
+        put_sockets(screen, report)
         _dead_sockets(screen, report, ledger)
         _time_wait(screen, report, ledger)
         put_pressure(screen, near, ledger)
@@ -63,49 +67,65 @@ def _head(screen: Screen, report: Mapping[str, Any]) -> None:
     spaces = data(complete, "namespaces")
     seen, read = int(spaces.get("seen") or 0), int(spaces.get("read") or 0)
     where = plural(read, "namespace") if seen == read else f"{count(read)} of {plural(seen, 'namespace')}"
-    warnings = rows(complete, "warnings")
-    if complete.get("complete"):
-        view = Span("complete")
+    narrow = [Span("· other namespaces not looked at", "warning")] if unseen.own_namespace_only(report) else []
+    if not complete.get("complete"):
+        reasons = unseen.gravest_first(report)
+        view = [Span(f"· PARTIAL: {reasons[0] if reasons else 'something could not be read'}", "warning")]
+    elif narrow:
+        view = []
     else:
-        view = Span(f"PARTIAL: {warnings[0]['detail'] if warnings else 'something could not be read'}", "warning")
+        view = [Span("· complete but for what was left out" if unseen.left_out(report) else "· complete")]
     sockets = plural(facts.sockets(report), "socket")
     took = f"{float(report.get('duration_s') or 0):.1f} s"
-    screen.paragraph(Span(facts.name(report), "bold"), f" · {sockets} in {where} · {took} ·", view, rest="  ")
+    screen.paragraph(Span(facts.name(report), "bold"), f" · {sockets} in {where} · {took}", *narrow, *view, rest="  ")
 
 
 def _calm(screen: Screen, report: Mapping[str, Any]) -> None:
-    waiting = data(data(report, "completeness"), "close_wait")
-    undecided = int(waiting.get("undecided") or 0)
     state = data(report, "states")
     verdict = Span("Nothing needs a decision.", "good")
     if not data(report, "completeness").get("complete"):
         verdict = Span("Nothing needs a decision in what was seen.")
+    elif unseen.left_out(report) or unseen.own_namespace_only(report):
+        verdict = Span("Nothing needs a decision in what was looked at.")
+    sockets = waiting.of_host(report)
     parts = []
-    if isinstance(state.get("CLOSE_WAIT"), int):
-        fate = f"({count(undecided)} undecided: look again in a minute)" if undecided else "in transit"
-        parts.append(f"CLOSE_WAIT {count(state['CLOSE_WAIT'])} {fate if state['CLOSE_WAIT'] else ''}".rstrip())
-    if isinstance(state.get("TIME_WAIT"), int):
+    if words := waiting.fate(sockets):
+        parts.append(f"CLOSE_WAIT {words}")
+    if isinstance(state.get("TIME_WAIT"), int) and state["TIME_WAIT"]:
         parts.append(f"TIME_WAIT {count(state['TIME_WAIT'])} normal")
     worst = facts.worst_descriptors(report)
     if worst:
         parts.append(f"descriptors {percent(worst.get('used_percent'))} ({worst.get('app')})")
     screen.paragraph(verdict, f"{', '.join(parts)}." if parts else "", rest="  ")
+    _undecided(screen, sockets, first="")
+
+
+def _undecided(screen: Screen, sockets: waiting.Waiting, *, first: Span | str = "  ") -> None:
+    if said := waiting.undecided_words(sockets):
+        screen.paragraph(
+            said,
+            "→ a second look settles them:",
+            Span(waiting.second_look(sockets), "command", whole=True),
+            first=first,
+            rest="    ",
+        )
 
 
 def _close_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> None:
-    part = data(report, "close_wait")
-    apps, leaked = rows(part, "offenders"), facts.leaked(report)
-    undecided = int(data(data(report, "completeness"), "close_wait").get("undecided") or 0)
-    later = f"{plural(undecided, 'socket')} undecided: too young or no bracket yet; look again in a minute"
-    if not leaked:
-        if undecided:
+    part, sockets = data(report, "close_wait"), waiting.of_host(report)
+    apps, young = rows(part, "offenders"), waiting.young_words(sockets)
+    title = Span("CLOSE_WAIT  ", "bold")
+    if sockets.not_judged or not sockets.leaked:
+        if sockets.not_judged:
+            young = waiting.fate(sockets)
+        if young or sockets.undecided:
             screen.gap()
-            screen.line(Span("CLOSE_WAIT", "bold"), f"  {later}")
+        if young:
+            screen.paragraph(young, first=title, rest="  ")
+        _undecided(screen, sockets, first="  " if young else title)
         return
     screen.gap()
-    screen.paragraph(
-        f"{plural(leaked, 'socket')} leaked: {LEAK_SENTENCE}", first=Span("CLOSE_WAIT  ", "bold"), rest="  "
-    )
+    screen.paragraph(f"{plural(sockets.leaked, 'socket')} leaked: {LEAK_SENTENCE}", first=title, rest="  ")
     shown = [app for app in apps if app.get("count")][:_APPS]
     columns = [
         Column("application", least=16),
@@ -125,12 +145,17 @@ def _close_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> No
         for app in shown
     ]
     notes = [_notes(app, ledger) if index < _TOLD_IN_FULL else [] for index, app in enumerate(shown)]
-    screen.table(columns, table, notes)
-    more = len(apps) - len(shown) + int(part.get("truncated") or 0)
+    if shown:
+        screen.table(columns, table, notes)
+    more, cut = len([app for app in apps if app.get("count")]) - len(shown), int(part.get("truncated") or 0)
     if more > 0:
         screen.line(f"  … {plural(more, 'more application')} with less in the whole report")
-    if undecided:
-        screen.line(f"  {later}")
+    if cut:
+        noun = "more application" if shown else "application"
+        screen.line(f"  … {plural(cut, noun)} not in the report: raise --top")
+    if young:
+        screen.line(f"  {young}")
+    _undecided(screen, sockets)
 
 
 def _descriptors(use: Mapping[str, Any]) -> Span:
@@ -160,7 +185,7 @@ def _notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
     parts += [f"{count(causes[other])} {CAUSE_WORDS.get(other, other)}" for other in causes if other != cause]
     page = page_of(causes)
     finding = ledger.take(page, app.get("app")) or ledger.take("close_wait.", app.get("app"))
-    return [[Span(" · ".join(parts))], step(finding, page)]
+    return [[Span(" · ".join(parts))], ledger.step_of(app, finding, page)]
 
 
 def _dead_sockets(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> None:
@@ -184,12 +209,9 @@ def _dead_sockets(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> 
 def _time_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> None:
     total = data(report, "states").get("TIME_WAIT")
     spaces = rows(report, "time_wait")
-    if not isinstance(total, int):
+    if not total or not isinstance(total, int):
         return
     screen.gap()
-    if not total:
-        screen.line(Span("TIME_WAIT", "bold"), "  none")
-        return
     worst = max(spaces, key=lambda space: space.get("used_percent") or 0, default={})
     share = f" ({percent(worst['used_percent'])} of the limit)" if worst.get("used_percent") is not None else ""
     overflow = ledger.take("time_wait.bucket_overflow")
@@ -259,10 +281,13 @@ def _settings(screen: Screen, ledger: Ledger) -> None:
 
 
 def _not_seen(screen: Screen, report: Mapping[str, Any], *, quiet: bool) -> None:
-    warnings = [str(warning.get("detail")) for warning in rows(data(report, "completeness"), "warnings")]
+    warnings = unseen.gravest_first(report)
     # The first one stands in the head line.
-    if data(report, "completeness").get("complete") or not warnings[1:]:
-        return
-    if not quiet:
+    told = [] if data(report, "completeness").get("complete") else warnings[1:]
+    out = unseen.left_out(report)
+    if (told or out) and not quiet:
         screen.gap()
-    screen.paragraph(Span("Not seen:", "bold"), "; ".join(warnings[1:]), rest="  ")
+    if told:
+        screen.paragraph(Span("Not seen:", "bold"), "; ".join(told), rest="  ")
+    if out:
+        screen.paragraph(Span("Left out by gather:", "bold"), ", ".join(out), rest="  ")
