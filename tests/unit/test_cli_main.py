@@ -84,6 +84,36 @@ def test_errors_are_one_clear_sentence_and_status_2(wrong: tuple[str, ...]) -> N
     assert len(rest) <= 1
 
 
+def test_the_hint_names_the_command_whose_help_lists_the_flags() -> None:
+    assert lastack("probe", "--bogus").stderr.splitlines()[-1] == "Try 'lastack probe --help'."
+    assert lastack("--bogus").stderr.splitlines()[-1] == "Try 'lastack --help'."
+
+
+def test_a_file_is_no_run_folder_and_the_error_says_which_is(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text("{}", encoding="utf-8")
+    said = lastack("report", str(manifest)).stderr
+    assert said == f"lastack: {manifest} is a file: name the run folder, {tmp_path}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("unread_body", "close_wait.unread_body"),
+        ("inherited", "close_wait.inherited"),
+        ("idle-pool", "close_wait.idle_pool"),
+        ("unread_data", "unread_data"),
+        ("close_wait", "CLOSE_WAIT"),
+    ],
+)
+def test_the_end_of_an_id_is_enough_where_it_is_the_only_one(name: str, page: str) -> None:
+    assert lastack("explain", name).stdout.startswith(f"# {page}: ")
+
+
+def test_an_end_of_several_ids_is_not_guessed() -> None:
+    assert lastack("explain", "near_limit").returncode == 2
+
+
 def test_a_reader_that_went_away_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -138,6 +168,8 @@ def test_a_page_is_plain_when_piped_and_formatted_on_demand() -> None:
     assert plain.startswith("# CLOSE_WAIT: ")
     assert "\n\nRemedy: app (the application)\n\n## What it means\n" in plain
     assert ESCAPE not in plain
+    assert "```" not in plain
+    assert "\n    ss -tanp state close-wait" in plain
     coloured = lastack("explain", "close_wait", "--colour", "always").stdout
     assert ESCAPE in coloured
     bare = re.sub(r"\x1b\[\d+m", "", coloured)

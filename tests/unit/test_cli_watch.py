@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from ansible_collections.lastack.linux.plugins.module_utils import report as collector
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.main import main
-from ansible_collections.lastack.linux.plugins.plugin_utils.cli.watch import Look, summarise
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.watch import Look, fit, summarise
 
 REPORTS = Path(__file__).parent.parent / "fixtures" / "reports"
 #: A shell's background job ignores Ctrl-C, and its children inherit that: take the default back.
@@ -67,6 +67,38 @@ def test_a_healthy_and_a_partial_host() -> None:
     assert summarise(Look(sample("partial"), 0.0), None).endswith("PARTIAL")
 
 
+def test_no_leak_is_said_only_where_it_was_looked_for() -> None:
+    report = sample("healthy")
+    report["options"]["gather"] = ["sysctls"]
+    assert "leaks not judged" in summarise(Look(report, 0.0), None)
+    report = sample("healthy")
+    report["close_wait"]["truncated"] = 1
+    assert "no leak" not in summarise(Look(report, 0.0), None)
+    report = sample("healthy")
+    report["completeness"]["complete"] = False
+    assert summarise(Look(report, 0.0), None).endswith("no leak seen  PARTIAL")
+    report = sample("healthy")
+    report["options"]["namespaces"] = "host"
+    assert "no leak seen" in summarise(Look(report, 0.0), None)
+    report = sample("healthy")
+    report["completeness"]["close_wait"]["undecided"] = 3
+    report["close_wait"]["offenders"] = [{"app": "young", "count": 0, "causes": {}}]
+    assert summarise(Look(report, 0.0), None).endswith("no leak, 3 undecided")
+
+
+@pytest.mark.parametrize("height", [1, 2, 5, 10, 24, 40])
+@pytest.mark.parametrize("looks", [1, 8])
+def test_the_live_view_fits_the_terminal(height: int, looks: int) -> None:
+    history = [f"look {number} " + "x" * 200 for number in range(looks)]
+    lines = fit(history, [f"line {number}" for number in range(30)], width=80, height=height)
+    assert len(lines) <= max(1, height - 1)
+    assert max(map(len, lines)) <= 80
+    assert f"look {looks - 1} " in "".join(lines)
+    if height >= 10:
+        shown = sum(line.startswith("line ") for line in lines)
+        assert (f"… {30 - shown} more lines: lastack probe" in lines) == (shown < 30)
+
+
 def test_unknown_counts_are_left_out_and_names_are_cleaned() -> None:
     report = copy.deepcopy(sample("sick"))
     report["states"]["TIME_WAIT"] = None
@@ -104,7 +136,7 @@ def test_a_piped_watch_prints_at_once_and_stops_quietly_on_ctrl_c(flags: list[st
     finally:
         process.kill()
         process.communicate()
-    assert (process.returncode, said) == (130, b"")
+    assert (process.returncode, said) == (0, b"")
     for line in (first, second):
         assert b"\x1b" not in line
         assert json.loads(line)["schema"] == "lastack.host/1" if flags else b"CLOSE_WAIT " in line
@@ -139,7 +171,8 @@ def test_a_terminal_gets_a_live_view() -> None:
     assert text.count("Ctrl-C ends it") >= 2
     assert "CLOSE_WAIT" in text
     assert "Traceback" not in text
-    # The view is redrawn in place, and the cursor is shown again at the end.
-    assert "\x1b[1A" in text
+    # The view has a screen of its own, and both screen and cursor are given back at the end, with the last look.
+    assert "\x1b[?1049h" in text
+    assert "CLOSE_WAIT" in text[text.rindex("\x1b[?1049l") :]
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
-    assert process.returncode == 130
+    assert process.returncode == 0

@@ -57,13 +57,26 @@ def run(arguments: argparse.Namespace) -> int:
         write(_index(colour=colour))
         return SUCCESS
     try:
-        page = load_page(arguments.page)
+        page = load_page(_whole_id(arguments.page))
     except UnknownPage as error:
         raise CommandError(str(error)) from None
     remedy = f"Remedy: {page.remedy} ({_REMEDIES[page.remedy]})\n\n" if page.remedy is not None else ""
     text = f"# {page.id}: {page.title}\n\n{remedy}{page.body}"
-    write(_coloured(text) if colour else text)
+    write(_coloured(text) if colour else _plain(text))
     return SUCCESS
+
+
+def _whole_id(name: str) -> str:
+    """The id that ends with this name after its point, such as close_wait.unread_body, if there is one such id."""
+    from ansible_collections.lastack.linux.plugins.plugin_utils.explain import (  # noqa: PLC0415 - not for probe
+        page_ids,
+    )
+
+    wanted = name.strip().lower().replace("-", "_")
+    if wanted in (page.lower() for page in page_ids()):
+        return name
+    ends = [page for page in page_ids() if page.rpartition(".")[2] == wanted]
+    return ends[0] if len(ends) == 1 else name
 
 
 def _index(*, colour: bool) -> str:
@@ -80,6 +93,17 @@ def _index(*, colour: bool) -> str:
         lines += [f"  {name:<26} {load_page(name).title}" for name in page_ids(kind)]
         lines.append("")
     lines.append("lastack explain ID prints a page.")
+    return "\n".join(lines)
+
+
+def _plain(markdown: str) -> str:
+    """Code indented by four spaces instead of fenced: still Markdown, and nothing but the page to read."""
+    lines, fenced = [], False
+    for line in markdown.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        else:
+            lines.append(f"    {line}" if fenced and line else line)
     return "\n".join(lines)
 
 

@@ -79,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
     return parser
 
 
@@ -111,7 +111,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: Sequence[str] | None) -> int:
     try:
-        arguments = build_parser().parse_args(argv)
+        parser = build_parser()
+        arguments, unknown = parser.parse_known_args(argv)
+        if unknown:
+            # The inherited complaint names the help of the whole command, which does not list a subcommand's flags.
+            arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         return int(arguments.run(arguments))
     except SystemExit as ended:
         # argparse ends --help, --version and its own errors this way.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import LEVELS, CommandError, exit_status
@@ -45,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
         rerender_run,
     )
 
+    folder = arguments.run_folder
+    if os.path.isfile(folder):  # noqa: PTH113 - pathlib costs a tenth of a probe's start
+        raise CommandError(f"{folder} is a file: name the run folder, {os.path.dirname(folder) or '.'}")  # noqa: PTH120 - the same
     try:
         fleet, html_path = rerender_run(arguments.run_folder)
     except RunFolderError as error:

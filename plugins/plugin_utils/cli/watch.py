@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import exit_status
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import SUCCESS, exit_status
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.probe import as_json
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import (
     on_terminal,
@@ -18,6 +18,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import 
     wants_colour,
     write,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
     age,
@@ -28,11 +29,12 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     limit_words,
     rows,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import cut
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["Look", "run", "summarise"]
+__all__ = ["Look", "fit", "run", "summarise"]
 
 _STATES = ("CLOSE_WAIT", "TIME_WAIT", "ESTABLISHED")
 """Always in the line; others only while they change or are many."""
@@ -54,14 +56,15 @@ class Look(NamedTuple):
 
 def run(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> int:
     """Call ``look`` every ``arguments.watch`` seconds and show it, until Ctrl-C or a finding of ``--fail-on``."""
-    show: Callable[[Look, Look | None], None]
-    if arguments.json:
-        show = _show_json
-    elif on_terminal():
-        return _live(arguments, look)
-    else:
-        show = _show_line
-    return _repeat(arguments, look, show)
+    try:
+        if arguments.json:
+            return _repeat(arguments, look, _show_json)
+        if on_terminal():
+            return _live(arguments, look)
+        return _repeat(arguments, look, _show_line)
+    except KeyboardInterrupt:
+        # It is how one ends a watch, so it is no failure.
+        return SUCCESS
 
 
 def summarise(now: Look, before: Look | None) -> str:
@@ -76,8 +79,7 @@ def summarise(now: Look, before: Look | None) -> str:
         change = _change(number, earlier.get(state), minutes)
         if state in _STATES or number >= _MANY or change:
             parts.append(f"{state} {count(number)}{change}")
-    offenders = rows(data(now.report, "close_wait"), "offenders")
-    parts.append(_offender(offenders[0]) if offenders else "no leak")
+    parts.append(_leak(now.report))
     dead = data(now.report, "dead_sockets").get("total")
     if isinstance(dead, int) and dead:
         parts.append(f"dead sockets {count(dead)}")
@@ -90,6 +92,21 @@ def _change(number: int, earlier: object, minutes: float) -> str:
     if not isinstance(earlier, int) or minutes <= 0 or number == earlier:
         return ""
     return f" ({(number - earlier) / minutes:+,.0f}/min)"
+
+
+def _leak(report: Report) -> str:
+    """The worst offender, or that there is none; never that there is none where nobody could see one."""
+    part, sockets = data(report, "close_wait"), waiting.of_host(report)
+    offender = next((app for app in rows(part, "offenders") if app.get("count")), None)
+    if offender is not None:
+        return _offender(offender)
+    if "close_wait" in unseen.left_out(report):
+        return "leaks not judged"
+    if part.get("truncated"):
+        return "worst not listed: raise --top"
+    whole = data(report, "completeness").get("complete") is True and not unseen.own_namespace_only(report)
+    said = "no leak" if whole else "no leak seen"
+    return f"{said}, {count(sockets.undecided)} undecided" if sockets.undecided else said
 
 
 def _offender(offender: Report) -> str:
@@ -135,14 +152,43 @@ def _live(arguments: argparse.Namespace, look: Callable[[], dict[str, Any]]) -> 
     from rich.text import Text  # noqa: PLC0415
 
     colour = wants_colour(arguments.colour)
-    lines: deque[str] = deque(maxlen=_LINES)
-    with Live(console=Console(no_color=not colour, highlight=False), auto_refresh=False) as live:
+    history: deque[str] = deque(maxlen=_LINES)
+    console = Console(no_color=not colour, highlight=False)
+    last = ""
+    try:
+        # A screen of its own: what stood in the terminal comes back, and nothing scrolls away line by line.
+        with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
 
-        def show(now: Look, before: Look | None) -> None:
-            lines.append(summarise(now, before))
-            screen = render_host(now.report, colour=colour, width=screen_width()).rstrip()
-            ending = f"every {arguments.watch:g} s; Ctrl-C ends it"
-            view = Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
-            live.update(Text("\n\n").join([view, Text.from_ansi(screen), Text(ending, style="dim")]), refresh=True)
+            def show(now: Look, before: Look | None) -> None:
+                nonlocal last
+                history.append(summarise(now, before))
+                width, height = console.size
+                last = render_host(now.report, colour=colour, width=min(width, screen_width())).rstrip()
+                lines = fit(list(history), last.split("\n"), width=width, height=height)
+                hint = Text(cut(f"every {arguments.watch:g} s; Ctrl-C ends it", width), style="dim")
+                view = Text("\n", no_wrap=True, overflow="crop").join([*map(Text.from_ansi, lines), hint])
+                live.update(view, refresh=True)
 
-        return _repeat(arguments, look, show)
+            return _repeat(arguments, look, show)
+    finally:
+        if last:
+            write(last)
+
+
+def fit(history: Sequence[str], screen: Sequence[str], *, width: int, height: int) -> list[str]:
+    """The lines of the live view but for its last one, which is the hint: at most ``height`` - 1 lines.
+
+    ``history`` holds a line per look, the last one newest; each is cut to ``width`` columns. What does not fit of
+    ``screen`` is counted in a line of its own.
+    """
+    room = max(1, height - 1)
+    # The newest look is worth more than the old ones when there is no room for all.
+    kept = [cut(line, width) for line in history[-max(1, min(_LINES, room // 4)) :]]
+    room -= len(kept) + 2
+    if room < 1:
+        return kept[: max(1, height - 1)]
+    body = list(screen)
+    if len(body) > room:
+        more = len(body) - (room - 1)
+        body = [*body[: room - 1], cut(f"… {more} more lines: lastack probe", width)]
+    return [*kept, "", *body, ""]
