@@ -41,6 +41,8 @@ from ansible_collections.lastack.linux.plugins.module_utils.version import VERSI
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ansible_collections.lastack.linux.plugins.module_utils.sightings import Sightings
+
 __all__ = ["GATHER_SUBSETS", "Options", "OptionsError", "collect_report", "fit_report"]
 
 
@@ -70,8 +72,12 @@ _SHRINKABLE = (
 )
 
 
-def collect_report(options: Options, *, proc: str = "/proc", root: str = "/") -> dict[str, Any]:
+def collect_report(
+    options: Options, *, proc: str = "/proc", root: str = "/", sightings: Sightings | None = None
+) -> dict[str, Any]:
     """Look at this host once and return its report, a JSON-able ``lastack.host/1`` object of at most 256 KiB.
+
+    With ``sightings``, the memory of earlier looks settles ages that one look must leave undecided.
 
     Raises:
         OptionsError: an option makes no sense. Nothing on the host is an error: what could not be read is said in
@@ -83,7 +89,7 @@ def collect_report(options: Options, *, proc: str = "/proc", root: str = "/") ->
     look = Look(options, subsets, proc=proc, root=root)
     report = _head(look, root)
     report["collected_at"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    close_wait = _close_wait(look)
+    close_wait = _close_wait(look, sightings.look(look.close_wait, started) if sightings else {})
     report.update(_states(look))
     if "close_wait" in subsets:
         report["close_wait"] = close_wait.section
@@ -186,7 +192,7 @@ def _sum_states(all_states: Sequence[Mapping[str, int | None]]) -> dict[str, int
     return total
 
 
-def _close_wait(look: Look) -> CloseWaitResult:
+def _close_wait(look: Look, seen_for_s: Mapping[tuple[int, int], float]) -> CloseWaitResult:
     options = look.options
     return group_close_wait(
         look.close_wait,
@@ -199,6 +205,7 @@ def _close_wait(look: Look) -> CloseWaitResult:
         top=options.top,
         list_sockets=_MAX_SOCKETS if options.sockets else 0,
         redact=options.redact,
+        seen_for_s=seen_for_s,
     )
 
 

@@ -52,6 +52,9 @@ class Owner(NamedTuple):
             return False
         except PermissionError:
             pass
+        except OverflowError:
+            # A manifest may come from anywhere; no process has such a number.
+            return False
         return _process_mark(self.pid) == self.process
 
 

@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.lastack.linux.plugins.module_utils import look as look_module
 from ansible_collections.lastack.linux.plugins.module_utils.observe import socket_owners
 from ansible_collections.lastack.linux.plugins.module_utils.report import Options, collect_report
+from ansible_collections.lastack.linux.plugins.module_utils.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -295,6 +296,28 @@ def test_young_undecided_and_old(netns: PrivateNamespace) -> None:
     old = look(netns, min_age_s=0)
     assert undecided["completeness"]["close_wait"]["in_transit"] == 0
     assert old["close_wait"]["offenders"][0]["count"] == 1
+
+
+def test_a_second_look_settles_what_keepalive_keeps_young(netns: PrivateNamespace) -> None:
+    """Each keepalive answer of the living peer refreshes the kernel's lower end of the age."""
+    pair = Pair(netns)
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1)):
+        pair.leaker.setsockopt(socket.IPPROTO_TCP, option, value)
+    pair.leaker.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    pair.peer.shutdown(socket.SHUT_WR)
+    wait_for_close_wait(netns)
+    sightings = Sightings()
+
+    def again() -> dict[str, Any]:
+        options = Options(namespaces="host", min_age_s=2)
+        return netns.run(lambda: collect_report(options, sightings=sightings))
+
+    again()
+    time.sleep(2.6)
+    assert look(netns, min_age_s=2)["completeness"]["close_wait"]["undecided"] == 1
+    (offender,) = again()["close_wait"]["offenders"]
+    assert offender["count"] == 1
+    assert offender["age_s"]["at_least"] >= 2
 
 
 def test_shared_by_another_program(netns: PrivateNamespace) -> None:

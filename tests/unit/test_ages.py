@@ -28,6 +28,15 @@ _COUNTER = st.integers(0, 2**32 - 1)
 _SECONDS = st.floats(0, 1e7)
 
 
+def test_an_earlier_look_narrows_the_bracket() -> None:
+    """Keepalive answers keep the kernel's lower end young for ever."""
+    fresh = info(last_ack_recv_ms=400, last_data_recv_ms=151_900)
+    assert verdict(age_bracket(fresh), 60) == "undecided"
+    assert age_bracket(fresh, None, 66.0) == Age(66.0, 151.9)
+    assert verdict(age_bracket(fresh, None, 66.0), 60) == "offender"
+    assert age_bracket(None, None, 66.0) == Age(66.0, None)
+
+
 @pytest.mark.parametrize(
     ("ack", "data", "process_age", "expected"),
     [
@@ -35,7 +44,7 @@ _SECONDS = st.floats(0, 1e7)
         (90_000, 90_000, None, Age(90, 90)),
         (90_000, 50_000, None, Age(90, None)),  # wrapped: the bracket looks inverted
         (90_000, 50_000, 95.0, Age(90, 95)),
-        (90_000, 100_000, 95.0, Age(90, 95)),
+        (90_000, 100_000, 95.0, Age(90, 100)),  # a younger holder inherited the descriptor
         (90_000, 100_000, 500.0, Age(90, 100)),
         (90_000, 100_000, 10.0, Age(90, 100)),  # the holder inherited the descriptor
     ],

@@ -28,8 +28,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "module_utils.diagnose": ("module_utils.diagnose", "module_utils.observe", "module_utils.version"),
     "module_utils.tune": ("module_utils.tune", "module_utils.observe", "module_utils.version"),
     "module_utils.report": (
-        # The report is in three files: the options, one look, and the report made of it.
+        # The report is in four files: the options, one look, what earlier looks saw, and the report made of it all.
         "module_utils.report",
+        "module_utils.sightings",
         "module_utils.look",
         "module_utils.options",
         "module_utils.observe",

@@ -23,6 +23,11 @@ def _named(executable: str, *arguments: str, **values: Any) -> Identity:  # noqa
     return identify(process(executable=executable, arguments=arguments, **values))
 
 
+def test_a_title_of_another_runtime_is_anybodys_words() -> None:
+    assert "hunter2" not in str(_named("/usr/bin/python3", "php-fpm: pool hunter2"))
+    assert "hunter2" not in str(_named("/usr/bin/node", "puma 5.6.4 (tcp://0.0.0.0:3000) [hunter2]"))
+
+
 def test_go_is_known_by_its_heap() -> None:
     gateway = process(executable="/opt/gateway", arguments=("gateway", "--token", "t"), runtime="go")
     assert (identify(gateway).app, identify(gateway).runtime) == ("gateway", "go")

@@ -155,9 +155,23 @@ def test_init_is_not_blamed_for_a_socket_it_handed_over() -> None:
     assert _only(_group([socket()], {500: [1, 9]}, [init, process(9)]))["app"] == "program"
 
 
-def test_a_process_younger_than_the_data_caps_the_age() -> None:
+def test_a_holder_that_inherited_a_socket_does_not_make_it_young() -> None:
     offender = _only(_group([socket()], {500: [9]}, [process(9, age_s=92.0)]))
-    assert offender["age_s"] == {"at_least": 90.0, "at_most": 92.0}
+    assert offender["age_s"] == {"at_least": 90.0, "at_most": 100.0}
+
+
+def test_programs_of_one_interpreter_are_told_apart() -> None:
+    service = process(9, executable="/usr/bin/python3.11", arguments=("python3", "/opt/service.py"), age_s=900.0)
+    helper = process(10, executable="/usr/bin/python3.11", arguments=("python3", "/opt/helper.py"), age_s=90.0)
+    worker = process(11, executable="/usr/bin/python3.11", arguments=("python3", "/opt/service.py", "-w"), age_s=90.0)
+    (shared,) = _only(_group([socket()], {500: [9, 10]}, [service, helper]))["shared_with"]
+    assert (shared["app"], shared["pid"]) == ("helper.py", 10)
+    assert _only(_group([socket()], {500: [9, 11]}, [service, worker]))["shared_with"] == []
+
+
+def test_connections_to_a_listener_that_is_gone_were_still_accepted_here() -> None:
+    sockets = [socket(inode=500 + at, local_port=8080, remote_port=40_000 + at) for at in range(4)]
+    assert _only(_group(sockets, {500 + at: [9] for at in range(4)}, [process(9)]))["role"] == "server"
 
 
 def test_tls_is_believed_by_several_alike_and_not_where_lengths_are_mixed() -> None:

@@ -32,20 +32,22 @@ class Age(NamedTuple):
     """``None``: no upper bound known."""
 
 
-def age_bracket(info: TcpInfo | None, process_age_s: float | None = None) -> Age | None:
+def age_bracket(info: TcpInfo | None, process_age_s: float | None = None, seen_for_s: float = 0.0) -> Age | None:
     """Return the age of a CLOSE_WAIT socket in seconds, ``None`` without ``info``.
 
     The counters are unsigned 32 bit milliseconds and wrap after 49.7 days: a bracket that looks inverted has lost its
-    upper end. ``process_age_s`` is the age of the oldest holder and caps the upper end; a holder younger than the
-    lower end inherited the descriptor and says nothing.
+    upper end. Only then the age of the oldest holder, ``process_age_s``, stands in for it: a holder may have inherited
+    the descriptor, so it never makes a socket younger than the kernel says. ``seen_for_s`` is how long an earlier look
+    has known the socket in CLOSE_WAIT: keepalive answers refresh the kernel's lower end, but not that.
     """
     if info is None:
-        return None
+        return Age(seen_for_s, None) if seen_for_s else None
     at_least = info.last_ack_recv_ms / 1000
     at_most = info.last_data_recv_ms / 1000 if info.last_data_recv_ms >= info.last_ack_recv_ms else None
-    if process_age_s is not None and process_age_s >= at_least and (at_most is None or process_age_s < at_most):
+    if at_most is None and process_age_s is not None and process_age_s >= at_least:
         at_most = process_age_s
-    return Age(at_least, at_most)
+    at_least = max(at_least, seen_for_s)
+    return Age(at_least, None if at_most is None else max(at_most, at_least))
 
 
 def verdict(age: Age | None, min_age_s: float) -> str:

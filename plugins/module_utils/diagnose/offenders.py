@@ -31,12 +31,13 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes impo
     tls_plausible,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import UNKNOWN_APP, Identity, identify
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import Identity
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.offender_section import (
     Blamed,
     Owner,
     offender_section,
 )
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.programs import Programs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ KERNEL_APP = "kernel"
 
 _BUCKETS = ("in_transit", "undecided", "attributed", "unaccepted", "kernel_owned", "unattributed")
 _INIT = 1
+_SERVED_BY_COUNT = 3
 
 
 class CloseWaitResult(NamedTuple):
@@ -71,6 +73,7 @@ def group_close_wait(  # noqa: PLR0913 - one argument per record that observe ha
     top: int = 20,
     list_sockets: int = 0,
     redact: bool = True,
+    seen_for_s: Mapping[tuple[int, int], float] | None = None,
 ) -> CloseWaitResult:
     """Group the CLOSE_WAIT sockets of all namespaces by application, worst first.
 
@@ -85,13 +88,15 @@ def group_close_wait(  # noqa: PLR0913 - one argument per record that observe ha
         top: offenders to keep; the rest is counted in ``truncated``.
         list_sockets: sockets to list one by one, worst first; 0 leaves the list out.
         redact: mask what may carry a secret in paths and names.
+        seen_for_s: how long earlier looks have known sockets in CLOSE_WAIT, by namespace and cookie.
     """
     index = ListenerIndex(listeners)
-    known = _Programs(processes)
+    known = Programs(processes)
     waiting = [socket for socket in sockets if socket.inode == 0]
     listener_of = dict(zip(map(id, waiting), index.blame(waiting)))
+    served = _Served(index, sockets)
     drafts = [
-        _draft(socket, listener_of.get(id(socket)), holders, known, listener_pids, index, min_age_s)
+        _draft(socket, listener_of.get(id(socket)), holders, known, listener_pids, served, min_age_s, seen_for_s or {})
         for socket in sockets
     ]
     blamed = _with_causes(drafts, known)
@@ -123,43 +128,22 @@ def group_close_wait(  # noqa: PLR0913 - one argument per record that observe ha
     return CloseWaitResult(section, {"seen": len(blamed), **{bucket: counts[bucket] for bucket in _BUCKETS}})
 
 
-class _Programs:
-    """Identities by pid, each worked out once."""
+class _Served:
+    """Which connections somebody made to this host, also to a listener that is gone (a graceful shutdown)."""
 
-    def __init__(self, processes: Mapping[int, Process]) -> None:
-        self.processes = processes
-        self.users = {process.uid: process.user for process in processes.values() if process.user}
-        self._identities: dict[int, Identity] = {}
+    def __init__(self, index: ListenerIndex, sockets: Sequence[TcpSocket]) -> None:
+        self._index = index
+        remotes: dict[tuple[int, str, int], set[tuple[str, int]]] = defaultdict(set)
+        for socket in sockets:
+            key = socket.namespace, socket.local_address, socket.local_port
+            remotes[key].add((socket.remote_address, socket.remote_port))
+        # connect() gives each connection to one peer a local port of its own; a server's all have the same.
+        self._shared = {key for key, peers in remotes.items() if len(peers) >= _SERVED_BY_COUNT}
 
-    def identity(self, pid: int) -> Identity | None:
-        """Return which application a process is; ``None`` when it is not known."""
-        if pid not in self._identities:
-            process = self.processes.get(pid)
-            if process is None:
-                return None
-            self._identities[pid] = identify(process)
-        return self._identities[pid]
-
-    def age(self, pid: int) -> float:
-        """Return a process's age in seconds, 0 if unknown."""
-        process = self.processes.get(pid)
-        return (process.age_s or 0.0) if process else 0.0
-
-    def same_program(self, one: int, other: int) -> bool:
-        """Whether two processes are workers of one program, which share sockets by design."""
-        first, second = self.processes.get(one), self.processes.get(other)
-        if first is None or second is None:
-            return False
-        if first.executable is not None and first.executable == second.executable:
-            return True
-        mine, theirs = self.identity(one), self.identity(other)
-        return mine is not None and theirs is not None and mine.app == theirs.app != UNKNOWN_APP
-
-    def nobody(self, uid: int, kind: str) -> Identity:
-        """Return a stand-in where no process is known: the socket's user is all there is to say."""
-        user = self.users.get(uid)
-        who = clean_text(f"user {user}" if user else f"uid {uid}", 64)
-        return Identity(f"{UNKNOWN_APP} ({who})", kind, None, None, None)
+    def by(self, socket: TcpSocket) -> bool:
+        """Whether the socket was accepted here."""
+        key = socket.namespace, socket.local_address, socket.local_port
+        return key in self._shared or self._index.is_served(socket)
 
 
 class _Draft(NamedTuple):
@@ -176,24 +160,26 @@ def _draft(  # noqa: PLR0913 - the same records as the caller's
     socket: TcpSocket,
     listener: TcpSocket | None,
     holders: OwnerScan | None,
-    known: _Programs,
+    known: Programs,
     listener_pids: Mapping[int, Sequence[int]],
-    index: ListenerIndex,
+    served: _Served,
     min_age_s: float,
+    seen_for_s: Mapping[tuple[int, int], float],
 ) -> _Draft:
+    seen = seen_for_s.get((socket.namespace, socket.cookie), 0.0)
     if socket.inode == 0:
         owner = _listening(socket, listener, known, listener_pids)
-        age = age_bracket(socket.info)
+        age = age_bracket(socket.info, None, seen)
     else:
         owner = _holding(socket, holders, known)
         ages = [process.age_s for pid in owner.pids if (process := known.processes.get(pid)) is not None]
         known_ages = [seconds for seconds in ages if seconds is not None]
-        age = age_bracket(socket.info, max(known_ages) if ages and len(known_ages) == len(ages) else None)
-    return _Draft(socket, owner, age, verdict(age, min_age_s), socket.inode == 0 or index.is_served(socket))
+        age = age_bracket(socket.info, max(known_ages) if ages and len(known_ages) == len(ages) else None, seen)
+    return _Draft(socket, owner, age, verdict(age, min_age_s), socket.inode == 0 or served.by(socket))
 
 
 def _listening(
-    socket: TcpSocket, listener: TcpSocket | None, known: _Programs, listener_pids: Mapping[int, Sequence[int]]
+    socket: TcpSocket, listener: TcpSocket | None, known: Programs, listener_pids: Mapping[int, Sequence[int]]
 ) -> Owner:
     pids = tuple(dict.fromkeys(listener_pids.get(listener.inode, ()))) if listener else ()
     lead = _lead(pids, known)
@@ -201,7 +187,7 @@ def _listening(
     return Owner(identity or known.nobody(listener.uid if listener else socket.uid, "listener"), lead, pids, ())
 
 
-def _holding(socket: TcpSocket, holders: OwnerScan | None, known: _Programs) -> Owner:
+def _holding(socket: TcpSocket, holders: OwnerScan | None, known: Programs) -> Owner:
     found = holders.holders.get(socket.inode, []) if holders else []
     pids = tuple(dict.fromkeys(holder.pid for holder in found))
     lead = _lead(pids, known)
@@ -215,14 +201,14 @@ def _holding(socket: TcpSocket, holders: OwnerScan | None, known: _Programs) -> 
     return Owner(identity, lead, own, strangers, shared=len(pids) > 1)
 
 
-def _lead(pids: Sequence[int], known: _Programs) -> int | None:
+def _lead(pids: Sequence[int], known: Programs) -> int | None:
     """Return the process to blame among several: the oldest, for a child inherits; never init if there is another."""
     if not pids:
         return None
     return min(pids, key=lambda pid: (pid == _INIT, known.identity(pid) is None, -known.age(pid), pid))
 
 
-def _with_causes(drafts: Sequence[_Draft], known: _Programs) -> list[Blamed]:
+def _with_causes(drafts: Sequence[_Draft], known: Programs) -> list[Blamed]:
     lengths: dict[tuple[str, int, int], Counter[int]] = defaultdict(Counter)
     for draft in drafts:
         lengths[_service(draft)][draft.socket.receive_queue] += 1

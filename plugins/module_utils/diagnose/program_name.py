@@ -133,21 +133,24 @@ _JAR_VERSION = re.compile(
 _COUNTER = re.compile(r"[-_.]?[0-9]{4,}(?=\.|\Z)")
 _TEMPORARY = re.compile(r"/(?:tmp|var/tmp|dev/shm|run/user)/|/(?:pip-|_MEI|tmp)[^/]*/")
 _TITLES = (
-    (re.compile(r"gunicorn: (?:master|worker) \[([A-Za-z_][A-Za-z0-9_.-]*)[^\]]*\]"), "gunicorn:"),
-    (re.compile(r"gunicorn\b"), "gunicorn"),
-    (re.compile(r"\[?celeryd?\b"), "celery"),
-    (re.compile(r"puma(?:: cluster worker [0-9]+)?[: ].*\[([A-Za-z_][A-Za-z0-9_.-]*)\]\Z"), "puma:"),
-    (re.compile(r"puma\b"), "puma"),
-    (re.compile(r"sidekiq [0-9.]+ ([A-Za-z_][A-Za-z0-9_.-]*) \["), "sidekiq:"),
-    (re.compile(r"sidekiq\b"), "sidekiq"),
-    (re.compile(r"unicorn (?:master|worker)\b"), "unicorn"),
-    (re.compile(r"Passenger \w+App: /(?:[^ /]+/)*([A-Za-z_][A-Za-z0-9_.-]*)(?: |\Z)"), "passenger:"),
-    (re.compile(r"resque-"), "resque"),
-    (re.compile(r"php-fpm: pool ([A-Za-z_][A-Za-z0-9_.-]*)\Z"), "php-fpm:"),
-    (re.compile(r"php-fpm: "), "php-fpm"),
-    (re.compile(r"PM2 v"), "pm2"),
+    (re.compile(r"gunicorn: (?:master|worker) \[([A-Za-z_][A-Za-z0-9_.-]*)[^\]]*\]"), "gunicorn:", "python"),
+    (re.compile(r"gunicorn\b"), "gunicorn", "python"),
+    (re.compile(r"\[?celeryd?\b"), "celery", "python"),
+    (re.compile(r"puma(?:: cluster worker [0-9]+)?[: ].*\[([A-Za-z_][A-Za-z0-9_.-]*)\]\Z"), "puma:", "ruby"),
+    (re.compile(r"puma\b"), "puma", "ruby"),
+    (re.compile(r"sidekiq [0-9.]+ ([A-Za-z_][A-Za-z0-9_.-]*) \["), "sidekiq:", "ruby"),
+    (re.compile(r"sidekiq\b"), "sidekiq", "ruby"),
+    (re.compile(r"unicorn (?:master|worker)\b"), "unicorn", "ruby"),
+    (re.compile(r"Passenger \w+App: /(?:[^ /]+/)*([A-Za-z_][A-Za-z0-9_.-]*)(?: |\Z)"), "passenger:", ""),
+    (re.compile(r"resque-"), "resque", "ruby"),
+    (re.compile(r"php-fpm: pool ([A-Za-z_][A-Za-z0-9_.-]*)\Z"), "php-fpm:", "php"),
+    (re.compile(r"php-fpm: "), "php-fpm", "php"),
+    (re.compile(r"PM2 v"), "pm2", "node"),
 )
-"""Titles that frameworks write over their arguments; the group, if any, is the name that an administrator chose."""
+"""Titles that frameworks write over their arguments; the group, if any, is the name that an administrator chose.
+
+The last word is the runtime that the framework is written for (any, if empty): in another the words are anybody's.
+"""
 
 _GENERIC_WORDS = """
 index main app server start run cli worker manage wsgi asgi bootstrap service daemon bin www console
@@ -175,7 +178,7 @@ def program_of(interpreter: Interpreter, arguments: Sequence[str]) -> str | None
     """Return the stable name of what ``arguments`` (with the interpreter's own name first) run, or ``None``."""
     if not arguments:
         return None
-    title = _title(arguments[0])
+    title = _title(interpreter, arguments[0])
     if title:
         return title
     if len(arguments) == 1 and " " in arguments[0]:
@@ -191,10 +194,10 @@ def plain_name(text: str) -> str | None:
     return name if _NAME.match(name) else None
 
 
-def _title(first: str) -> str | None:
-    for pattern, name in _TITLES:
+def _title(interpreter: Interpreter, first: str) -> str | None:
+    for pattern, name, runtime in _TITLES:
         found = pattern.match(first[:1024])
-        if not found:
+        if not found or runtime not in ("", interpreter.runtime):
             continue
         if not name.endswith(":"):
             return name

@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import 
 
 if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.module_utils.options import Options
+    from ansible_collections.lastack.linux.plugins.module_utils.sightings import Sightings
 
 __all__ = ["SUMMARY", "add_arguments", "as_json", "run"]
 
@@ -80,9 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Look once, or until interrupted with ``--watch``."""
     options = _options(arguments)
     if arguments.watch is not None:
+        from ansible_collections.lastack.linux.plugins.module_utils.sightings import (
+            Sightings,
+        )
         from ansible_collections.lastack.linux.plugins.plugin_utils.cli import watch  # noqa: PLC0415 - probe is fast
 
-        return watch.run(arguments, lambda: _look(options))
+        sightings = Sightings()
+        return watch.run(arguments, lambda: _look(options, sightings))
     report = _look(options)
     if arguments.json:
         write(as_json(report))
@@ -134,14 +139,14 @@ def _catalogue() -> Any:  # noqa: ANN401 - handed through from the catalogue to 
     return for_target(load_catalogue())
 
 
-def _look(options: Options) -> dict[str, Any]:
+def _look(options: Options, sightings: Sightings | None = None) -> dict[str, Any]:
     from ansible_collections.lastack.linux.plugins.module_utils.report import (  # noqa: PLC0415 - explain needs none
         OptionsError,
         collect_report,
     )
 
     try:
-        return collect_report(options)
+        return collect_report(options, sightings=sightings)
     except OptionsError as error:
         raise CommandError(str(error)) from None
 
