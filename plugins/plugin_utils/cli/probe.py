@@ -81,13 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Look once, or until interrupted with ``--watch``."""
     options = _options(arguments)
     if arguments.watch is not None:
-        from ansible_collections.lastack.linux.plugins.module_utils.sightings import (
-            Sightings,
-        )
+        from ansible_collections.lastack.linux.plugins.module_utils import sightings  # noqa: PLC0415 - probe is fast
         from ansible_collections.lastack.linux.plugins.plugin_utils.cli import watch  # noqa: PLC0415 - probe is fast
 
-        sightings = Sightings()
-        return watch.run(arguments, lambda: _look(options, sightings))
+        earlier = sightings.Sightings()
+        return watch.run(arguments, lambda: _look(options, earlier))
     report = _look(options)
     if arguments.json:
         write(as_json(report))
