@@ -16,6 +16,7 @@ import argparse
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -23,7 +24,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ["PROGRAMS", "Program", "main", "why_missing"]
 
@@ -175,17 +179,44 @@ def main(arguments: list[str]) -> int:
         return _inside(options)
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     spaces = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup"]
-    command = ["unshare", *user, *spaces, "--", sys.executable, __file__, INSIDE, *arguments]
-    if not options.outside:
-        return subprocess.run(command, check=False).returncode
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as programs:
+    # unshare ignores SIGTERM; should this program be killed, the kernel ends unshare, and with it what it started.
+    command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", *user, *spaces, "--"]
+    command += [sys.executable, __file__, INSIDE, *arguments]
+    # What is ended by force cannot tidy up: its files are in a folder of this program.
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "TMPDIR": folder}
+        if not options.outside:
+            return subprocess.run(command, check=False, env=environment).returncode
+        return _outside(command, environment, options)
+
+
+def _outside(command: list[str], environment: dict[str, str], options: argparse.Namespace) -> int:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as programs:
         assert programs.stdout is not None
-        if programs.stdout.readline() != "ready\n":
-            return programs.wait()
-        status = subprocess.run(options.command, check=False, timeout=options.limit_s).returncode
-        programs.communicate()
-        return status
+        try:
+            if programs.stdout.readline() != "ready\n":
+                return programs.wait()
+            return subprocess.run(options.command, check=False, timeout=options.limit_s).returncode
+        finally:
+            programs.kill()
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _ended_by_signals() -> None:
+    """Let a request to end run what tidies up, without a traceback; one that is ignored (nohup) stays ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _ended_by_signals()
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
