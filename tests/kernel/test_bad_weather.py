@@ -227,6 +227,31 @@ def test_hundreds_of_busy_namespaces_do_not_push_the_culprit_out(netns: PrivateN
     assert report["completeness"]["namespaces"]["read"] > 130
 
 
+def test_multipath_tcp_is_said(netns: PrivateNamespace) -> None:
+    code = textwrap.dedent(
+        """
+        import socket, sys
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        held = []
+        for _ in range(4):
+            mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+            mine.connect(listener.getsockname())
+            held.append(mine)
+            listener.accept()[0].close()
+        print("leaking", flush=True)
+        sys.stdin.read()
+        """
+    )
+    program = netns.start([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if program.stdout.readline() != b"leaking\n":
+        pytest.skip("this kernel has no Multipath TCP")
+    time.sleep(0.2)
+    warnings = {one["code"]: one["count"] for one in look(netns)["completeness"]["warnings"]}
+    assert warnings.get("mptcp_not_examined") == len(netns.ss("-Man", "state", "close-wait")) == 4
+
+
 def test_ipv6_disabled(netns: PrivateNamespace) -> None:
     netns.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"])
     start_leaker(netns)

@@ -35,6 +35,7 @@ __all__ = [
 _SOCK_DIAG_BY_FAMILY = 20
 _NLMSG_NOOP, _NLMSG_ERROR, _NLMSG_DONE, _NLMSG_OVERRUN = 1, 2, 3, 4
 _NLM_F_REQUEST, _NLM_F_MULTI, _NLM_F_DUMP_INTR, _NLM_F_DUMP = 0x1, 0x2, 0x10, 0x300
+_REQ_PROTOCOL, _IPPROTO_MPTCP = 3, 262
 _REQ_BYTECODE = 1
 _BC_S_GE, _BC_S_LE = 2, 3
 _ATTRIBUTE_INFO, _ATTRIBUTE_CGROUP_ID = 2, 21
@@ -88,9 +89,15 @@ class Batch(NamedTuple):
     """Whether the kernel says that its tables changed in a way that may have hidden sockets."""
 
 
-def request(family: int, states: int, *, extensions: int = 0, bytecode: bytes = b"") -> bytes:
-    """One dump request: ``family`` an ``AF_*`` constant, ``states`` the bits of tcp_states, ``bytecode`` a filter."""
+def request(family: int, states: int, *, extensions: int = 0, bytecode: bytes = b"", mptcp: bool = False) -> bytes:
+    """One dump request: ``family`` an ``AF_*`` constant, ``states`` the bits of tcp_states, ``bytecode`` a filter.
+
+    ``mptcp`` asks for Multipath TCP's own sockets instead (Linux 5.9): their connection, not its TCP subflows.
+    """
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(bytecode), _REQ_BYTECODE) + bytecode if bytecode else b""
+    if mptcp:
+        # The protocol's number does not fit the request's byte.
+        attribute += _ATTRIBUTE.pack(_ATTRIBUTE.size + _ERROR.size, _REQ_PROTOCOL) + _ERROR.pack(_IPPROTO_MPTCP)
     body = struct.pack("=BBBBI48x", family, socket.IPPROTO_TCP, extensions, 0, states) + attribute
     flags = _NLM_F_REQUEST | _NLM_F_DUMP
     return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, flags, 1, 0) + body

@@ -126,6 +126,14 @@ class SockDiag:
         """Count bound sockets that neither listen nor connect (Linux 6.8; older kernels answer 0)."""
         return sum(self._dump(request(family, BOUND_INACTIVE_BIT), StateCount).by_number.values())
 
+    def count_mptcp_close_wait(self, family: int) -> int:
+        """Count Multipath TCP connections in CLOSE_WAIT; 0 where the kernel has no such protocol or dump."""
+        try:
+            query = request(family, mask("CLOSE_WAIT"), mptcp=True)
+            return sum(self._dump(query, StateCount).by_number.values())
+        except SockDiagUnavailable:
+            return 0
+
     def sockets(self, family: int, states: int, namespace: int, *, info: bool = False) -> list[TcpSocket]:
         """Records of the sockets in ``states`` (bits); ``info`` locks each of them for its ``tcp_info``."""
         extensions = EXTENSION_INFO if info else 0

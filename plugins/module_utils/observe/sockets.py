@@ -162,6 +162,11 @@ def _by_sock_diag(namespace: NetworkNamespace, diag: sock_diag.SockDiag, wanted:
             # More than asked for, because a v4-mapped destination may be in both families.
             destinations += diag.destinations(family, *wanted.port_range, ports, 4 * wanted.top)
     close_wait = _list(diag, seen, "CLOSE_WAIT", namespace.inode) if wanted.close_wait else []
+    # Their state is above TCP's: the subflows stay ESTABLISHED while the program leaks.
+    mptcp = sum(diag.count_mptcp_close_wait(family) for family, names in seen.items() if names - {"LISTEN"})
+    if mptcp:
+        detail = "Multipath TCP connections in CLOSE_WAIT, which are not examined: see ss -M state close-wait"
+        diag.warnings.append(Unseen("mptcp_not_examined", mptcp, detail))
     if unknown:
         diag.warnings.append(Unseen("unknown_state", unknown, "sockets in a state that this version does not know"))
     return NamespaceSockets(
