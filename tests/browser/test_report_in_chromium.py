@@ -152,6 +152,7 @@ def test_the_filter_leaves_what_fits(visit: Open) -> None:
     assert page.locator("#findings tbody tr:visible").count() == 1
     box.fill("no such thing")
     assert page.locator("[data-filter] tbody tr:visible, [data-filter-item]:visible").count() == 0
+    assert page.get_by_role("status").inner_text() == "Nothing matches"
     box.press("Escape")
     assert page.locator("#applications tbody tr:visible").count() == 3
     assert page.get_by_role("status").inner_text() == ""

@@ -236,6 +236,65 @@ def test_listed_sockets_are_shown() -> None:
     assert "10.2.0.4:40112 [2001:db8::9]:443 ledger-sync.service ≥ 90 s idle pool, likely TLS 25" in text
 
 
+def test_what_was_left_out_is_never_called_healthy() -> None:
+    fleet, host = healthy_fleet(1), sample("healthy")
+    fleet["states"]["CLOSE_WAIT"]["sum"], fleet["close_wait"]["total"] = 535, 0
+    host["options"]["gather"] = ["sysctls"]
+    host["options"]["namespaces"] = "host"
+    text = Document(render_html(fleet, [host])).text
+    assert "Nothing needs a decision in what was looked at." in text
+    assert "CLOSE_WAIT 535 (not judged: left out by gather)" in text
+    assert "in transit" not in text.partition("Explanations")[0]
+    assert "Left out by gather: close_wait on 1 host, dead_sockets on 1 host," in text
+    assert "Only the collector's own network namespace was looked at." in text
+
+
+def test_one_narrow_look_takes_the_clean_bill_from_the_fleet() -> None:
+    host = sample("healthy")
+    host["options"]["gather"] = ["!conntrack"]
+    text = Document(render_html(healthy_fleet(), [sample("healthy"), host])).text
+    assert "Nothing needs a decision in what was looked at." in text
+    assert "Left out by gather: conntrack on 1 host." in text
+
+
+def test_an_application_says_where_to_look_and_what_to_do(page: str) -> None:
+    document = Document(page)
+    assert "pid 4121, to 10.2.0.9:8443 on web-17.example.org" in document.text
+    assert "→ on web-17.example.org : Consume or close the response body" in document.text
+    rows = [attributes["id"] for _, attributes in document.tags if str(attributes.get("id")).startswith("finding-")]
+    assert rows == [f"finding-{number}" for number in range(1, 8)]
+    links = [anchor["href"] for anchor in document.all("a") if str(anchor["href"]).startswith("#finding-")]
+    assert links == ["#finding-1", "#finding-3", "#finding-2"]
+
+
+def test_cut_hosts_and_findings_are_counted() -> None:
+    fleet = sample("fleet")
+    fleet["apps"][0]["hosts"] = 9
+    fleet["findings_truncated"] = 4
+    text = Document(render_html(fleet, [])).text
+    assert "web-40.example.org 2,204 +7 more" in text
+    assert "Critical findings at least 2 Warnings at least 4" in text
+
+
+def test_the_banner_says_what_hid_most() -> None:
+    hosts = [sample("partial"), sample("partial")]
+    for host in hosts:
+        host["completeness"]["warnings"].reverse()
+    hosts[0]["completeness"]["warnings"][1] |= {"code": "owners_denied", "detail": "processes that may not be read"}
+    text = Document(render_html(sample("fleet"), hosts[:1])).text
+    assert "1 without a result: 31 processes that may not be read. What was not seen" in text
+    hosts[1]["completeness"]["warnings"] = hosts[0]["completeness"]["warnings"]
+    assert (
+        "31 processes that may not be read (and on 1 more host)." in Document(render_html(sample("fleet"), hosts)).text
+    )
+
+
+def test_hosts_that_were_not_audited_stand_in_the_table_of_hosts(page: str) -> None:
+    table = Document(page).text.partition("Hosts, worst first")[2].partition("Details of the hosts")[0]
+    assert "db-2.example.org unreachable" in table
+    assert "db-9.example.org failed" in table
+
+
 def test_hostile_texts_are_text() -> None:
     clean = Document(_fleet_page())
     page = render_html(hostile("fleet"), [hostile("healthy"), hostile("sick"), hostile("partial")])

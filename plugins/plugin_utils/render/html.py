@@ -39,13 +39,17 @@ def render_html(fleet: Mapping[str, Any], hosts: Iterable[Mapping[str, Any]]) ->
     style = _asset("report.css")
     script = _asset("report.js")
     pages = view.pages(fleet)
+    audited = int(phrases.data(fleet, "hosts").get("audited") or 0)
+    shown = view.hosts_view(hosts, audited, view.leaking(fleet))
+    narrowed = bool(shown["left_out"] or shown["own_only"])
     template = _environment().get_template("report.html.j2")
     return template.render(
         policy=Markup(content_security_policy(style, script)),  # noqa: S704 - made of constants and hashes
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        **view.fleet_view(fleet),
-        **view.hosts_view(hosts, int(phrases.data(fleet, "hosts").get("audited") or 0)),
+        **view.fleet_view(fleet, narrowed=narrowed),
+        **shown,
+        narrowed=narrowed,
         pages=pages,
         page_ids=frozenset(page["id"] for page in pages),
     )

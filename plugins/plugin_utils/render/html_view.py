@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import UnknownPage, load_page
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
-from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, data, plural, rows
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_fleet import worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 from jinja2 import Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-__all__ = ["anchor", "fleet_view", "hosts_view", "known", "level", "pages"]
+__all__ = ["anchor", "fleet_view", "hosts_view", "known", "leaking", "level", "pages"]
 
 _ROWS = 1000
 _DETAILS = 100
@@ -49,14 +52,19 @@ def level(used_percent: object) -> str:
     return "hot" if share >= _HOT_PERCENT else "warm" if share >= _WARM_PERCENT else "calm"
 
 
-def fleet_view(fleet: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a fleet report under the names that the template uses."""
+def fleet_view(fleet: Mapping[str, Any], *, narrowed: bool = False) -> dict[str, Any]:
+    """The parts of a fleet report under the names that the template uses.
+
+    ``narrowed`` says that some host was told not to look at everything.
+    """
     counts = severity_counts(rows(fleet, "findings"))
     near = pressure.uses(data(fleet, "pressure"))
     cut = pressure.truncated(data(fleet, "pressure"))
     hosts = data(fleet, "hosts")
     missed = int(hosts.get("meant") or 0) - int(hosts.get("audited") or 0)
-    apps = [app for app in rows(fleet, "apps") if app.get("sockets")]
+    findings = worst_first(fleet)
+    apps = [_app(app, findings) for app in rows(fleet, "apps") if app.get("sockets")]
+    sockets = waiting.of_fleet(fleet)
     return {
         "fleet": fleet,
         "run": data(fleet, "run"),
@@ -70,22 +78,44 @@ def fleet_view(fleet: Mapping[str, Any]) -> dict[str, Any]:
         "dead": rows(fleet, "dead_sockets"),
         "dead_total": sum(int(app.get("count") or 0) for app in rows(fleet, "dead_sockets")),
         "time_wait": data(fleet, "time_wait"),
-        "findings": rows(fleet, "findings"),
+        "findings": findings,
         "severities": counts,
+        "at_least": "at least " if fleet.get("findings_truncated") else "",
+        "waiting": sockets,
+        "fate": waiting.fate(sockets),
+        "undecided": waiting.undecided_words(sockets),
+        "second_look": waiting.second_look(sockets),
+        "not_audited": rows(hosts, "not_audited"),
         "pressure": [(kind, near[kind.key], cut[kind.key]) for kind in pressure.KINDS if near[kind.key]],
         "states": [(name, state) for name, state in data(fleet, "states").items() if state.get("max")],
         "drift": rows(fleet, "drift"),
         "healthy": bool(hosts.get("audited"))
+        and not sockets.leaked
         and not (apps or any(near.values()) or counts["critical"] or counts["warning"]),
-        "verdict": _verdict(fleet, counts),
+        "verdict": _verdict(fleet, counts, narrowed=narrowed),
     }
 
 
-def _asks(counts: Mapping[str, int]) -> bool:
-    return bool(counts["critical"] or counts["warning"])
+def _app(app: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """An application with the number of its row among the findings, which says what to do next."""
+    about = [
+        (finding.get("id") != app.get("finding"), index)
+        for index, finding in enumerate(findings, start=1)
+        if finding.get("subject") == app.get("app") and str(finding.get("id")).startswith("close_wait.")
+    ]
+    return {**app, "finding_row": min(about)[1] if about else None}
 
 
-def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int]) -> str:
+def leaking(fleet: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Every listed application with its worst host."""
+    return frozenset(
+        (str(app.get("app")), str(data(app, "worst_host").get("host")))
+        for app in rows(fleet, "apps")
+        if app.get("sockets")
+    )
+
+
+def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int], *, narrowed: bool) -> str:
     part, hosts = data(fleet, "close_wait"), data(fleet, "hosts")
     if not hosts.get("audited"):
         return "No host was audited, so nothing is known."
@@ -101,15 +131,36 @@ def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int]) -> str:
         if counts[key]
     ]
     if asking:
-        return f"No leaked sockets; {' and '.join(asking)} to decide on."
-    whole = hosts.get("audited") == hosts.get("meant") and not hosts.get("incomplete")
-    return "Nothing needs a decision." if whole else "Nothing needs a decision in what was seen."
+        cut = "at least " if fleet.get("findings_truncated") else ""
+        judged = "No leaked sockets" if not waiting.of_fleet(fleet).not_judged else "CLOSE_WAIT not judged everywhere"
+        return f"{judged}; {cut}{' and '.join(asking)} to decide on."
+    if hosts.get("audited") != hosts.get("meant") or hosts.get("incomplete"):
+        return "Nothing needs a decision in what was seen."
+    if narrowed or waiting.of_fleet(fleet).not_judged:
+        return "Nothing needs a decision in what was looked at."
+    return "Nothing needs a decision."
 
 
-def hosts_view(reports: Iterable[Mapping[str, Any]], audited: int) -> dict[str, Any]:
-    """The hosts, worst first: details of the worst, rows of more, and how many of the audited ones are not shown."""
+def hosts_view(
+    reports: Iterable[Mapping[str, Any]], audited: int, leaking: Collection[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """The hosts, worst first: details of the worst, rows of more, and how many of the audited ones are not shown.
+
+    ``leaking`` names pairs of an application and its worst host; ``leads`` holds its peer and process there.
+    """
     table, details = Worst(_ROWS), Worst(_DETAILS)
+    gravest = _Gravest()
+    leads: dict[tuple[str, str], str] = {}
+    left_out: Counter[str] = Counter()
+    own_only = 0
     for report in reports:
+        gravest.add(report)
+        left_out.update(unseen.left_out(report))
+        own_only += unseen.own_namespace_only(report)
+        for app in rows(data(report, "close_wait"), "offenders"):
+            pair = str(app.get("app")), facts.name(report)
+            if pair in leaking and app.get("count"):
+                leads.setdefault(pair, _lead(app))
         rank = _rank(report)
         row = _row(report)
         table.add(rank, row["name"], row)
@@ -125,7 +176,50 @@ def hosts_view(reports: Iterable[Mapping[str, Any]], audited: int) -> dict[str, 
         "hosts_cut": max(table.seen, audited) - min(table.seen, _ROWS),
         "details": shown,
         "details_cut": details.truncated,
+        "gravest": gravest.words(),
+        "leads": leads,
+        "left_out": ", ".join(
+            f"{name} on {plural(left_out[name], 'host')}" for name in GATHER_SUBSETS if left_out[name]
+        ),
+        "own_only": own_only,
     }
+
+
+def _lead(app: Mapping[str, Any]) -> str:
+    """Where to look on the worst host: "pid 4121, to 10.2.0.9:8443"."""
+    pids, peers = app.get("pids") or [], facts.peers(app)
+    parts = [f"pid {pids[0]}"] if pids else []
+    parts += [f"{'from' if app.get('role') == 'server' else 'to'} {peers[0]}"] if peers else []
+    return ", ".join(parts)
+
+
+class _Gravest:
+    """The reason that hid most on the hosts that were seen in part."""
+
+    def __init__(self) -> None:
+        self._worst: tuple[int, Mapping[str, Any]] | None = None
+        self._hosts: Counter[str] = Counter()
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Take the warnings of one host report."""
+        completeness = data(report, "completeness")
+        if completeness.get("complete"):
+            return
+        warnings = rows(completeness, "warnings")
+        self._hosts.update({str(warning.get("code")) for warning in warnings})
+        for warning in warnings:
+            rank = unseen.gravity(warning.get("code"))
+            if self._worst is None or rank < self._worst[0]:
+                self._worst = rank, warning
+
+    def words(self) -> str:
+        """The reason, and on how many hosts it is one if they are several."""
+        if self._worst is None:
+            return ""
+        hosts = self._hosts[str(self._worst[1].get("code"))]
+        return unseen.warning_words(self._worst[1]) + (
+            f" (and on {plural(hosts - 1, 'more host')})" if hosts > 1 else ""
+        )
 
 
 def _rank(report: Mapping[str, Any]) -> tuple[int, ...]:
@@ -157,6 +251,9 @@ def _details(report: Mapping[str, Any]) -> dict[str, Any]:
         "duration_s": report.get("duration_s"),
         "collector": data(report, "collector"),
         "completeness": data(report, "completeness"),
+        "warnings": unseen.gravest_first(report),
+        "left_out": ", ".join(unseen.left_out(report)),
+        "own_only": unseen.own_namespace_only(report),
         "states": [(name, number) for name, number in data(report, "states").items() if number],
         "offenders": [
             {**app, "label": facts.app_label(app), "shown_peers": rows(app, "peers")[:5]}

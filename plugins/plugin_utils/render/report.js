@@ -49,7 +49,7 @@
       item.hidden = !fits;
       shown += fits ? 1 : 0;
     }
-    status.textContent = words.length ? `${shown} of ${items.length} rows` : "";
+    status.textContent = !words.length ? "" : shown ? `${shown} of ${items.length} rows` : "Nothing matches";
   };
   input.addEventListener("input", filter);
   input.addEventListener("keydown", (event) => {

@@ -24,6 +24,15 @@ _GRAVITY = (
 )
 
 # Details that go on where a number stops: "22 processes whose descriptors may not be read".
+_ONE = {
+    "processes": "process",
+    "sockets": "socket",
+    "lines": "line",
+    "entries": "entry",
+    "descriptors": "descriptor",
+    "were": "was",
+    "have": "has",
+}
 _COUNTABLE = ("processes ", "sockets ", "lines ", "entries ", "open descriptors ")
 
 
@@ -65,6 +74,8 @@ def warning_words(warning: Mapping[str, Any]) -> str:
     if not isinstance(number, int) or number < 1:
         return detail
     if detail.startswith(_COUNTABLE):
-        return f"{count(number)} {detail}" if number > 1 else f"1 of the {detail}"
+        words = detail.split(" ")
+        one = [_ONE.get(word, word) for word in words[:2]] if number == 1 else words[:2]
+        return " ".join([count(number), *one, *words[2:]])
     said = number == 1 or count(number) in detail.replace(":", " ").split()
     return detail if said else f"{detail} ({count(number)})"
