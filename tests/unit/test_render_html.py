@@ -129,7 +129,7 @@ def test_all_sections_say_what_the_fleet_report_says(page: str) -> None:
     text = Document(page).text
     fleet = sample("fleet")
     assert "4,862 sockets leaked by 3 applications on 2 hosts." in text
-    assert "4 of 8 hosts audited, 1 of them in part; 1 unreachable, 1 failed" in text
+    assert "4 of 8 hosts audited; 1 unreachable, 1 failed" in text
     for finding in fleet["findings"]:
         assert finding["summary"] in text
         assert finding["next_step"] in text
@@ -246,6 +246,8 @@ def test_what_was_left_out_is_never_called_healthy() -> None:
     assert "CLOSE_WAIT 535 (not judged: left out by gather)" in text
     assert "in transit" not in text.partition("Explanations")[0]
     assert "Left out by gather: close_wait on 1 host, dead_sockets on 1 host," in text
+    assert "Leaked sockets not judged" in text
+    assert "complete as asked" in text
     assert "Only the collector's own network namespace was looked at." in text
 
 
@@ -282,7 +284,7 @@ def test_the_banner_says_what_hid_most() -> None:
         host["completeness"]["warnings"].reverse()
     hosts[0]["completeness"]["warnings"][1] |= {"code": "owners_denied", "detail": "processes that may not be read"}
     text = Document(render_html(sample("fleet"), hosts[:1])).text
-    assert "1 without a result: 31 processes that may not be read. What was not seen" in text
+    assert "1 without a result; 1 seen in part: 31 processes that may not be read. What was not seen" in text
     hosts[1]["completeness"]["warnings"] = hosts[0]["completeness"]["warnings"]
     assert (
         "31 processes that may not be read (and on 1 more host)." in Document(render_html(sample("fleet"), hosts)).text

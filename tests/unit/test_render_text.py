@@ -257,6 +257,14 @@ def test_a_fleet_never_calls_unjudged_sockets_healthy() -> None:
     assert "CLOSE_WAIT 1,347 (not judged: left out by gather)" in _plain_words(render_fleet(fleet))
 
 
+def test_a_fleet_says_what_its_hosts_were_told_to_leave_out() -> None:
+    fleet = healthy_fleet()
+    fleet["hosts"]["left_out"] = {"dead_sockets": 500, "sysctls": 1}
+    screen = _plain_words(render_fleet(fleet))
+    assert "Nothing needs a decision in what was looked at." in screen
+    assert "Left out by gather: dead_sockets on 500 hosts, sysctls on 1 host" in screen
+
+
 def test_findings_that_the_report_lacks_are_not_promised_in_it() -> None:
     report, fleet = sample("sick"), sample("fleet")
     report["findings_truncated"] = fleet["findings_truncated"] = 4
@@ -322,13 +330,14 @@ def test_listed_sockets_are_shown_and_cut() -> None:
     lines = [line for line in screen.splitlines() if "→ [2001:db8::9]:443" in line]
     assert len(lines) == 20
     assert " ".join(lines[0].split()) == (
-        "ledger-sync.service 10.2.0.4:40000 → [2001:db8::9]:443 ≥ 90 s idle pool, likely TLS 25 bytes"
+        "ledger-sync.service 10.2.0.4:40000 → [2001:db8::9]:443 ≥ 90 s idle pool, likely TLS 24 bytes"
     )
     assert "… 11 more with --json" in screen
     assert "… 5 more are not in the report" in screen
     report = sample("healthy")
     report["close_wait"] |= {"sockets": [young]}
-    assert "in transit" in render_host(report).splitlines()[-1]
+    assert "not looked up" in render_host(report).splitlines()[-1]
+    assert render_host(report).endswith("  in transit\n")
 
 
 def test_a_step_of_a_fleet_names_its_host() -> None:

@@ -229,13 +229,14 @@ def _rank(report: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _row(report: Mapping[str, Any]) -> dict[str, Any]:
-    states = data(report, "states")
+    states, out = data(report, "states"), unseen.left_out(report)
     return {
         "name": facts.name(report),
         "complete": bool(data(report, "completeness").get("complete")),
         "sockets": facts.sockets(report),
-        "leaked": facts.leaked(report),
-        "dead": facts.dead(report),
+        "leaked": None if "close_wait" in out else facts.leaked(report),
+        "dead": None if "dead_sockets" in out else facts.dead(report),
+        "narrow": bool(out) or unseen.own_namespace_only(report),
         "time_wait": states.get("TIME_WAIT"),
         "worst": facts.worst_descriptors(report),
         "severities": severity_counts(rows(report, "findings")),

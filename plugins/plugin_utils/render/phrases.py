@@ -98,7 +98,7 @@ def thousand(size: int) -> str:
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= factor:
             return f"{size / factor:.0f} {unit}"
-    return f"{size} bytes"
+    return plural(size, "byte")
 
 
 def data(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:

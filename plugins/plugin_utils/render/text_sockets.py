@@ -46,10 +46,12 @@ def put_sockets(screen: Screen, report: Mapping[str, Any]) -> None:
         Column("why", least=9),
         Column("unread", right=True),
     ]
+    # The end of the stream counts as one byte of the receive queue (net/ipv4/tcp_diag.c): it is no data.
     table: list[list[Span | str]] = []
     before = None
     for one in ordered[:_LINES]:
-        app = str(one.get("app") or "no owner")
+        # Nobody looks for the owner of a young socket.
+        app = str(one.get("app") or ("not looked up" if one.get("verdict") == "in_transit" else "unknown"))
         table.append(
             [
                 Span(app if app != before else "", "bold"),
@@ -57,7 +59,7 @@ def put_sockets(screen: Screen, report: Mapping[str, Any]) -> None:
                 f" {endpoint(one.get('remote_address'), one.get('remote_port'))}",
                 age(one.get("age_s")),
                 _why(one),
-                thousand(int(one.get("receive_queue") or 0)) if one.get("receive_queue") else "",
+                thousand(unread) if (unread := int(one.get("receive_queue") or 0) - 1) > 0 else "",
             ]
         )
         before = app
