@@ -169,18 +169,20 @@ _DEADLINE = {"code": "deadline", "count": 1_234, "detail": "sockets have no owne
     ("completeness", "words"),
     [
         ({"privileged": True, "warnings": [_DEADLINE]}, "Look again with a longer time: lastack probe --timeout-s 120"),
-        ({"privileged": True}, "Look again as root of the machine"),
+        ({"privileged": True, "warnings": [{"code": "owners_denied"}]}, "Look again as root of the machine"),
+        ({"privileged": True}, "Look again to learn"),
         ({"privileged": False}, "Look again as root (with Ansible: become)"),
         ({"privileged": False, "warnings": [_DEADLINE]}, "Look again as root (with Ansible: become)"),
     ],
 )
+@pytest.mark.parametrize("pids", [[], [7]], ids=["no pid", "a pid that was not read"])
 def test_nothing_is_proposed_for_a_program_that_is_not_known(
-    cause: str, completeness: dict[str, Any], words: str
+    cause: str, completeness: dict[str, Any], words: str, pids: list[int]
 ) -> None:
     kind = "listener" if cause == "unaccepted" else "unknown"
     use = {"open": 99, "soft_limit": 100, "hard_limit": 100, "used_percent": 99.0, "worst_pid": 7}
     dead = {"app": "unknown program", "count": 40, "pids": [7], "descriptors": use, "runtime": None}
-    offender = _offender(kind=kind, app="unknown program (uid 0)", pids=[], causes={cause: 5})
+    offender = _offender(kind=kind, app="unknown program (uid 0)", pids=pids, causes={cause: 5})
     report = _leaks(offender, dead_sockets={"offenders": [dead]}, completeness={"complete": True, **completeness})
     found = _findings(report)
     assert len(found) == 2
@@ -395,6 +397,17 @@ def test_an_incomplete_view_counts_namespaces_and_owners() -> None:
     assert _findings({"completeness": _report("partial")["completeness"]})[0]["summary"] == (
         "Not everything was seen: 2 of 3 network namespaces were not read; of 2,441 CLOSE_WAIT sockets the owners are"
         " not known for 190; not root: owners are known only for your own processes (31)."
+    )
+
+
+def test_an_incomplete_view_says_nothing_twice_and_no_zero() -> None:
+    over = {"code": "deadline", "count": 1, "detail": "the time for the whole look was over before every network"}
+    completeness = {"complete": False, "privileged": True, "namespaces": {"seen": 2, "failed": 1}}
+    completeness["close_wait"] = {"seen": 9, "unattributed": 1}
+    completeness["warnings"] = [over, _DEADLINE, {**_LOOKED, "count": 0}]
+    assert _findings({"completeness": completeness})[0]["summary"] == (
+        "Not everything was seen: 1 of 2 network namespaces was not read; of 9 CLOSE_WAIT sockets the owner is not"
+        " known for 1."
     )
 
 

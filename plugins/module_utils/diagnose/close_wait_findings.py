@@ -141,7 +141,8 @@ def _finding(
     ports = {(offender.get("namespace_id"), port["port"]) for offender, _ in group for port in offender["local_ports"]}
     queue_full = finding_id == _STUCK and bool(ports & full)
     critical = number(percent) >= NEARLY_OUT_PERCENT or queue_full
-    unknown = _is_unknown(app) and not any(offender.get("pids") for offender, _ in group)
+    # With a pid and no user in its name it is a program that was read and has no name.
+    unknown = _is_unknown(app) and (app != UNKNOWN_APP or not any(offender.get("pids") for offender, _ in group))
     summary, next_step = _TEXTS[finding_id](f"an {app}" if unknown else app, count, causes, worst)
     if unknown:
         summary = summary[:1].upper() + summary[1:]
@@ -181,7 +182,11 @@ def _look_again(report: Mapping[str, Any]) -> str:
     completeness = report.get("completeness") or {}
     if not completeness.get("privileged"):
         return "Look again as root (with Ansible: become)"
-    return LONGER if deadline_passed(completeness) else "Look again as root of the machine, outside of any container,"
+    if deadline_passed(completeness):
+        return LONGER
+    denied = any(warning.get("code") == "owners_denied" for warning in completeness.get("warnings") or [])
+    # Else it ended between two readings, or was taken over by another program.
+    return "Look again as root of the machine, outside of any container," if denied else "Look again"
 
 
 def _is_unknown(app: str) -> bool:

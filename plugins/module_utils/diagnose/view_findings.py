@@ -99,13 +99,22 @@ def _missing(completeness: Mapping[str, Any], failed: int, nobody: int) -> str:
         known = "owner is" if nobody == 1 else "owners are"
         parts.append(f"of {plural(sockets, 'CLOSE_WAIT socket')} the {known} not known for {format_count(nobody)}")
     # What the figures above already say is not said twice.
-    told = {"namespace_unreadable"} if failed else set()
-    reasons = [one for one in completeness.get("warnings") or [] if one.get("code") not in told]
+    reasons = [
+        one
+        for one in completeness.get("warnings") or []
+        if number(one.get("count", 1)) > 0
+        and not (failed and (one.get("code") == "namespace_unreadable" or _begins(one, "the time for the whole look")))
+        and not (nobody and _begins(one, "sockets have no owner"))
+    ]
     reasons.sort(key=lambda one: _gravity(str(one.get("code"))))
     parts += [_reason(one) for one in reasons[:_REASONS]]
     if len(reasons) > _REASONS:
         parts.append(f"and {plural(len(reasons) - _REASONS, 'lesser gap')}")
     return "; ".join(parts) or "something could not be read"
+
+
+def _begins(warning: Mapping[str, Any], start: str) -> bool:
+    return str(warning.get("detail")).startswith(start)
 
 
 def _gravity(code: str) -> int:
