@@ -55,8 +55,16 @@ class _List(NamedTuple):
 
 _MAX_BYTES = 256 * 1024
 _MAX_SOCKETS = 1000
+_FINDINGS_FROM = 20
+"""Entries that findings are derived from, however few of them are asked for: a short report hides no finding."""
 _MAX_NAMESPACES = 50
 _MAX_WARNINGS = 20
+_TOP = (
+    ("close_wait", "offenders", "truncated"),
+    ("dead_sockets", "offenders", "truncated"),
+    ("descriptors", "processes", "truncated"),
+    (None, "listeners", "listeners_truncated"),
+)
 # What goes first when a report is too long, and how many entries stay: what people came for goes last and never all.
 _SHRINKABLE = (
     _List("close_wait", "sockets", "sockets_truncated", least=0),
@@ -102,6 +110,7 @@ def collect_report(
         sysctl_findings = judge_sysctls(states, options.catalogue)
     report["completeness"] = _completeness(look, close_wait.completeness)
     report["findings"], report["findings_truncated"] = derive_findings(report, sysctl_findings, top=options.top)
+    _cut(report, options.top)
     report["duration_s"] = round(time.monotonic() - started, 3)
     return fit_report(report)
 
@@ -129,6 +138,16 @@ def fit_report(report: dict[str, Any], max_bytes: int = _MAX_BYTES) -> dict[str,
     report["completeness"]["warnings"].append({"code": "report_cut", "count": cut, "detail": detail})
     report["completeness"]["complete"] = False
     return report
+
+
+def _cut(report: dict[str, Any], top: int) -> None:
+    """Keep ``top`` entries of the lists that people ask to be short; what goes is counted."""
+    for section, key, counter in _TOP:
+        holder = report if section is None else report.get(section, {})
+        entries = holder.get(key, ())
+        if len(entries) > top:
+            holder[key] = entries[:top]
+            holder[counter] = holder.get(counter, 0) + len(entries) - top
 
 
 def _head(look: Look, root: str) -> dict[str, Any]:
@@ -202,7 +221,7 @@ def _close_wait(look: Look, seen_for_s: Mapping[tuple[int, int], float]) -> Clos
         look.listener_pids,
         look.labels,
         min_age_s=options.min_age_s,
-        top=options.top,
+        top=max(options.top, _FINDINGS_FROM),
         list_sockets=_MAX_SOCKETS if options.sockets else 0,
         redact=options.redact,
         seen_for_s=seen_for_s,
@@ -210,7 +229,7 @@ def _close_wait(look: Look, seen_for_s: Mapping[tuple[int, int], float]) -> Clos
 
 
 def _pressure(look: Look) -> dict[str, Any]:
-    subsets, top = look.subsets, look.options.top
+    subsets, top = look.subsets, max(look.options.top, _FINDINGS_FROM)
     apps = listener_apps(look.listener_pids, look.processes.by_pid)
     sections: dict[str, Any] = {}
     if "dead_sockets" in subsets:
@@ -232,7 +251,7 @@ def _pressure(look: Look) -> dict[str, Any]:
         sections["memory"] = memory_section(look.memory)
     if "conntrack" in subsets:
         tracked = {entry.namespace.inode: entry.conntrack for entry in look.survey.read if entry.conntrack}
-        sections["conntrack"] = conntrack_section(tracked, look.labels)
+        sections["conntrack"] = conntrack_section(tracked, look.labels, top=top)
     return sections
 
 

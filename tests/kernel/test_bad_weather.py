@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import textwrap
@@ -250,6 +251,21 @@ def test_multipath_tcp_is_said(netns: PrivateNamespace) -> None:
     time.sleep(0.2)
     warnings = {one["code"]: one["count"] for one in look(netns)["completeness"]["warnings"]}
     assert warnings.get("mptcp_not_examined") == len(netns.ss("-Man", "state", "close-wait")) == 4
+
+
+def test_a_short_report_hides_no_finding(netns: PrivateNamespace) -> None:
+    start_leaker(netns, "leaker", sockets=5)
+    netns.keep(netns.run(lambda: _stuck_listener()))
+    report = look(netns, top=1)
+    assert (len(report["close_wait"]["offenders"]), report["close_wait"]["truncated"]) == (1, 1)
+    assert {"close_wait.stuck_accept"} < {one["id"] for one in report["findings"]}
+
+
+def _stuck_listener() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 7000))
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", 7000)).close()
+    return listener
 
 
 def test_ipv6_disabled(netns: PrivateNamespace) -> None:
