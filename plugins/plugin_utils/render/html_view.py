@@ -13,9 +13,8 @@ from ansible_collections.lastack.linux.plugins.module_utils.options import GATHE
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import UnknownPage, load_page
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, unseen, waiting
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, data, plural, rows
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_fleet import worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 from jinja2 import Undefined
 
@@ -171,17 +170,19 @@ def hosts_view(
     for number, (row, report) in enumerate(details.ranked(), start=1):
         row["anchor"] = f"host-{number}"
         shown.append(row | _details(report))
+    # A large run hands over its worst hosts only.
+    at_least = "at least " if table.seen < audited else ""
     return {
         "hosts": table.ranked(),
         "hosts_cut": max(table.seen, audited) - min(table.seen, _ROWS),
         "details": shown,
         "details_cut": details.truncated,
-        "gravest": gravest.words(),
+        "gravest": gravest.words(at_least=at_least),
         "leads": leads,
         "left_out": ", ".join(
-            f"{name} on {plural(left_out[name], 'host')}" for name in GATHER_SUBSETS if left_out[name]
+            f"{name} on {at_least}{plural(left_out[name], 'host')}" for name in GATHER_SUBSETS if left_out[name]
         ),
-        "own_only": own_only,
+        "own_only": f"{at_least}{plural(own_only, 'host')}" if own_only else "",
     }
 
 
@@ -212,13 +213,13 @@ class _Gravest:
             if self._worst is None or rank < self._worst[0]:
                 self._worst = rank, warning
 
-    def words(self) -> str:
+    def words(self, *, at_least: str) -> str:
         """The reason, and on how many hosts it is one if they are several."""
         if self._worst is None:
             return ""
-        hosts = self._hosts[str(self._worst[1].get("code"))]
+        more = self._hosts[str(self._worst[1].get("code"))] - 1
         return unseen.warning_words(self._worst[1]) + (
-            f" (and on {plural(hosts - 1, 'more host')})" if hosts > 1 else ""
+            f" (and on {at_least}{plural(more, 'more host')})" if more else ""
         )
 
 

@@ -11,6 +11,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     REMEDY_WORDS,
     SEVERITIES,
     plural,
+    rows,
     runtime_page,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
@@ -18,7 +19,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Ledger", "severity_counts", "step"]
+__all__ = ["Ledger", "severity_counts", "step", "worst_first"]
 
 _MOST = 12
 
@@ -31,6 +32,22 @@ def severity_counts(findings: Iterable[Mapping[str, Any]]) -> dict[str, int]:
         if severity in counts:
             counts[severity] += 1
     return counts
+
+
+def worst_first(fleet: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The findings of a fleet report by severity, then by the number of hosts, then by the sockets behind them."""
+    sockets = {app.get("app"): int(app.get("sockets") or 0) for app in rows(fleet, "apps")}
+
+    def rank(finding: Mapping[str, Any]) -> tuple[int, int, int]:
+        severity = str(finding.get("severity"))
+        about_sockets = str(finding.get("id")).startswith("close_wait.")
+        return (
+            SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES),
+            -int(finding.get("hosts") or 0),
+            -sockets.get(finding.get("subject"), 0) if about_sockets else 0,
+        )
+
+    return sorted(rows(fleet, "findings"), key=rank)
 
 
 class Ledger:

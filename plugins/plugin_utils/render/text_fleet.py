@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
-from ansible_collections.lastack.linux.plugins.plugin_utils.render import waiting
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
-    SEVERITIES,
     age,
     count,
     data,
@@ -31,7 +30,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host imp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["left_out_words", "put_fleet", "put_report", "put_run", "worst_first"]
+__all__ = ["put_fleet", "put_report", "put_run"]
 
 _APPS = 12
 _NAME_ROOM = 22
@@ -64,33 +63,8 @@ def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
     else:
         screen.paragraph(Span("No host was audited, so nothing is known.", "critical"))
     _not_seen(screen, hosts)
-    if said := left_out_words(fleet):
+    if said := unseen.left_out_words(fleet):
         screen.paragraph(Span("Left out by gather:", "bold"), said, rest="  ")
-
-
-def worst_first(fleet: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The findings of a fleet report by severity, then by the number of hosts, then by the sockets behind them."""
-    sockets = {app.get("app"): int(app.get("sockets") or 0) for app in rows(fleet, "apps")}
-
-    def rank(finding: Mapping[str, Any]) -> tuple[int, int, int]:
-        severity = str(finding.get("severity"))
-        about_sockets = str(finding.get("id")).startswith("close_wait.")
-        return (
-            SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES),
-            -int(finding.get("hosts") or 0),
-            -sockets.get(finding.get("subject"), 0) if about_sockets else 0,
-        )
-
-    return sorted(rows(fleet, "findings"), key=rank)
-
-
-def left_out_words(fleet: Mapping[str, Any]) -> str:
-    """What hosts were told not to look at, such as "sysctls on 3 hosts"; nothing if the report does not say."""
-    return ", ".join(
-        f"{name} on {plural(number, 'host')}"
-        for name, number in data(data(fleet, "hosts"), "left_out").items()
-        if isinstance(number, int) and number
-    )
 
 
 def put_run(screen: Screen, fleet: Mapping[str, Any]) -> None:
@@ -123,7 +97,7 @@ def _calm(screen: Screen, fleet: Mapping[str, Any]) -> None:
     verdict = Span("Nothing needs a decision.", "good")
     if hosts.get("audited") != hosts.get("meant") or hosts.get("incomplete"):
         verdict = Span("Nothing needs a decision in what was seen.")
-    elif sockets.not_judged or left_out_words(fleet):
+    elif sockets.not_judged or unseen.left_out_words(fleet):
         verdict = Span("Nothing needs a decision in what was looked at.")
     parts = [f"CLOSE_WAIT {waiting.fate(sockets)}"]
     if closing.get("total"):

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS, OptionsError, gather_subsets
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, data, rows
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, data, plural, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["gravest_first", "gravity", "left_out", "own_namespace_only", "warning_words"]
+__all__ = ["gravest_first", "gravity", "left_out", "left_out_words", "own_namespace_only", "warning_words"]
 
 # What hides most stands first; a code that is not named here comes last.
 _GRAVITY = (
@@ -49,6 +49,15 @@ def left_out(report: Mapping[str, Any]) -> list[str]:
             # Of a newer lastack; what it calls otherwise is not known to be left out.
             return []
     return [name for name in GATHER_SUBSETS if name not in asked]
+
+
+def left_out_words(fleet: Mapping[str, Any]) -> str:
+    """What hosts were told not to look at, such as "sysctls on 3 hosts"; nothing if the report does not say."""
+    return ", ".join(
+        f"{name} on {plural(number, 'host')}"
+        for name, number in data(data(fleet, "hosts"), "left_out").items()
+        if isinstance(number, int) and number
+    )
 
 
 def own_namespace_only(report: Mapping[str, Any]) -> bool:
