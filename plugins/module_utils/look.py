@@ -177,7 +177,7 @@ class Look:
             return []
         uses, unseen = read_descriptor_use(proc=self.proc, deadline=self.deadline)
         self.unseen += unseen
-        self.processes.read([use.pid for use in uses[: self.options.top]])
+        self.processes.read([use.pid for use in uses[: max(self.options.top, 20)]])
         return uses
 
 

@@ -385,6 +385,8 @@ def test_kernel_owned(netns: PrivateNamespace, monkeypatch: pytest.MonkeyPatch, 
     assert report["completeness"]["close_wait"]["unattributed"] == int(not machine_visible)
     assert report["completeness"]["complete"] == machine_visible
     assert offender["kind"] == ("kernel" if machine_visible else "unknown")
+    (step,) = [one["next_step"] for one in report["findings"] if one["id"].startswith("close_wait")]
+    assert step.startswith("Look for an NFS" if machine_visible else "Look again")
     assert right.fileno() > 0
 
 

@@ -143,7 +143,10 @@ def _finding(
     critical = number(percent) >= NEARLY_OUT_PERCENT or queue_full
     # With a pid and no user in its name it is a program that was read and has no name.
     unknown = _is_unknown(app) and (app != UNKNOWN_APP or not any(offender.get("pids") for offender, _ in group))
-    summary, next_step = _TEXTS[finding_id](f"an {app}" if unknown else app, count, causes, worst)
+    if worst.get("kind") == "kernel":
+        summary, next_step = _without_descriptor(count, worst)
+    else:
+        summary, next_step = _TEXTS[finding_id](f"an {app}" if unknown else app, count, causes, worst)
     if unknown:
         summary = summary[:1].upper() + summary[1:]
         next_step = f"{again} to learn which program holds the connections with {_peer(worst)}."
@@ -225,14 +228,20 @@ def _then(first: str, step: str) -> str:
     return f"{first}, then {step[:1].lower()}{step[1:]}"
 
 
+def _without_descriptor(count: int, worst: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the texts for sockets that no descriptor of any process shows, whatever their cause."""
+    held = plural(count, "connection")
+    return (
+        f"{held} that the peer closed {'has' if count == 1 else 'have'} no descriptor in any process: the kernel itself"
+        f" holds {'it' if count == 1 else 'them'}, or a message that nobody has received yet{_age_clause(worst)}",
+        f"Look for an NFS, CIFS or iSCSI mount, an io_uring program, or a program that hands descriptors on over a Unix"
+        f" socket, and talks to {_peer(worst)}.",
+    )
+
+
 def _leak(app: str, count: int, causes: Counter[str], worst: Mapping[str, Any]) -> tuple[str, str]:
     held = plural(count, "connection")
     age = _age_clause(worst)
-    if worst.get("kind") == "kernel":
-        return (
-            f"The kernel itself holds {held} that the peer closed, no process does{age}",
-            f"Look for an NFS, CIFS or iSCSI mount or an io_uring program that talks to {_peer(worst)}.",
-        )
     if worst.get("kind") == "unknown":
         return (
             f"{held} that the peer closed {'is' if count == 1 else 'are'} still held by {app}{age}",
