@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_apps import AppsMerge, DeadSocketsMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_groups import (
     DriftMerge,
@@ -46,6 +47,7 @@ class FleetMerge:
         self._incomplete = 0
         self._not_audited = Worst(_SHOWN)
         self._incomplete_hosts = Worst(_SHOWN)
+        self._left_out: Counter[str] = Counter()
         self._states = StatesMerge()
         self._apps = AppsMerge()
         self._dead = DeadSocketsMerge()
@@ -61,9 +63,10 @@ class FleetMerge:
         completeness = report["completeness"]
         if not completeness["complete"]:
             self._incomplete += 1
-            reasons = [warning["detail"] for warning in completeness["warnings"]] or ["the host does not say what"]
+            reasons = [_with_count(warning) for warning in completeness["warnings"]] or ["the host does not say what"]
             missed = sum(warning["count"] for warning in completeness["warnings"])
             self._incomplete_hosts.add((missed,), host, {"host": host, "reasons": reasons[:_REASONS_SHOWN]})
+        self._left_out.update(_left_out(report))
         self._states.add(host, report)
         leaked = self._apps.add(host, report)
         dead = self._dead.add(host, report)
@@ -105,6 +108,7 @@ class FleetMerge:
                 "not_audited_truncated": self._not_audited.truncated,
                 "incomplete_hosts": self._incomplete_hosts.ranked(),
                 "incomplete_hosts_truncated": self._incomplete_hosts.truncated,
+                "left_out": dict(self._left_out),
             },
             "states": self._states.result(),
             "close_wait": self._apps.close_wait(),
@@ -118,3 +122,15 @@ class FleetMerge:
             "findings_truncated": findings_truncated,
             "drift": self._drift.result(),
         }
+
+
+def _with_count(warning: Mapping[str, Any]) -> str:
+    return f"{warning['detail']} ({warning['count']:,})" if warning["count"] > 1 else str(warning["detail"])
+
+
+def _left_out(report: Mapping[str, Any]) -> list[str]:
+    """Return what the host was told not to look at: that is no gap in the view, and no clean bill of health either."""
+    options = report.get("options", {})
+    gathered = options.get("gather", ["all"])
+    left_out = [] if "all" in gathered else [subset for subset in GATHER_SUBSETS if subset not in gathered]
+    return left_out + (["other namespaces"] if options.get("namespaces") == "host" else [])

@@ -196,3 +196,17 @@ def test_a_screen_without_utf8_shows_what_it_can() -> None:
     shown = lastack("explain", "TIME_WAIT", PYTHONIOENCODING="ascii")
     assert shown.returncode == 0
     assert shown.stdout.startswith("# TIME_WAIT: ")
+
+
+def test_closed_streams_are_no_defect() -> None:
+    silent = subprocess.run(["sh", "-c", f"{LASTACK} explain TIME_WAIT >&-"], capture_output=True, check=False)
+    assert (silent.returncode, silent.stderr) == (0, b"")
+    refused = subprocess.run(["sh", "-c", f"{LASTACK} probe --nope 2>&-"], capture_output=True, check=False)
+    assert refused.returncode == 2
+
+
+def test_an_error_cannot_steer_the_terminal() -> None:
+    done = subprocess.run([LASTACK, "report", "a\nb\x1b[31m"], capture_output=True, check=False, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr

@@ -57,6 +57,14 @@ def test_the_sample_is_what_the_merge_makes_in_any_order() -> None:
         assert merge.result(RUN) == golden
 
 
+def test_what_hosts_were_told_to_leave_out_is_counted() -> None:
+    narrow = sample("healthy")
+    narrow["options"] |= {"gather": ["close_wait", "time_wait"], "namespaces": "host"}
+    left_out = merged(("a", narrow), ("b", sample("healthy")))["hosts"]["left_out"]
+    assert (left_out["sysctls"], left_out["other namespaces"]) == (1, 1)
+    assert "close_wait" not in left_out
+
+
 def test_an_empty_fleet_is_a_fleet() -> None:
     fleet = merged()
     assert fleet["hosts"]["meant"] == 0

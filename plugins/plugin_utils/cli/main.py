@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli import completion, explain, probe, report
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import (
@@ -58,6 +59,9 @@ class _Parser(argparse.ArgumentParser):
             (file or sys.stderr).write(message)
 
 
+_LONGEST_COMPLAINT = 4096
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``completion`` is generated from it."""
     parser = _Parser(
@@ -85,6 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (the process's own by default) and return its exit status."""
+    for name in ("stdout", "stderr"):
+        # A caller that closed it (`>&-`) wants to hear nothing; the rest of the program need not know.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115,PTH123 - for the whole process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A screen that is not UTF-8 shows "?" for what it lacks; that is no reason to fail.
@@ -125,7 +133,8 @@ def _dispatch(argv: Sequence[str] | None) -> int:
 
 
 def _complain(sentence: str) -> int:
-    sys.stderr.write(f"lastack: {sentence}\n")
+    # A path may come from somebody's archive: it must not steer the terminal.
+    sys.stderr.write(f"lastack: {clean_text(sentence, _LONGEST_COMPLAINT)}\n")
     return ERROR
 
 

@@ -27,6 +27,9 @@ __all__ = ["SUMMARY", "add_arguments", "as_json", "run"]
 SUMMARY = "look at this host once and show what needs a decision"
 
 
+_LONGEST_PAUSE_S = 86_400
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``lastack probe``: the module's options as flags, and how to show the result."""
     look = parser.add_argument_group("what to look at")
@@ -161,8 +164,8 @@ def _seconds(text: str) -> float:
 
 def _positive_seconds(text: str) -> float:
     seconds = _seconds(text)
-    if seconds == 0:
-        raise argparse.ArgumentTypeError("must be more than 0 seconds")
+    if not 0 < seconds <= _LONGEST_PAUSE_S:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most {_LONGEST_PAUSE_S:,} seconds")
     return seconds
 
 
