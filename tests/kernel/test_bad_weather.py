@@ -219,6 +219,7 @@ def test_hundreds_of_busy_namespaces_do_not_push_the_culprit_out(netns: PrivateN
     start_leaker(netns, "leaker", sockets=40)
     program = netns.start([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert program.stdout is not None
         assert program.stdout.readline() == b"busy\n"
         report = checked(collect_report(Options(min_age_s=0)))
     finally:
@@ -246,6 +247,7 @@ def test_multipath_tcp_is_said(netns: PrivateNamespace) -> None:
         """
     )
     program = netns.start([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout is not None
     if program.stdout.readline() != b"leaking\n":
         pytest.skip("this kernel has no Multipath TCP")
     time.sleep(0.2)
