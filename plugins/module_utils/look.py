@@ -68,13 +68,14 @@ class Look:
         self.listeners = [one for sockets in self.sockets for one in sockets.listeners]
         self.close_wait = [one for sockets in self.sockets for one in sockets.close_wait]
         self.privileged = may_see_owners(proc)
-        self.gap, self.dead = self._look_for_dead_sockets()
+        # Owners first: their dump is the freshest now, and a short deadline is theirs before anybody's.
         self.owners = self._find_owners()
         self.listener_pids = {
             one.inode: [holder.pid for holder in self.owners.holders[one.inode]]
             for one in self.listeners
             if one.inode in self.owners.holders
         }
+        self.gap, self.dead = self._look_for_dead_sockets()
         self.descriptors = self._read_descriptors()
         if self.processes.not_read:
             self.unseen.append(

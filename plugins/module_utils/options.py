@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["GATHER_SUBSETS", "Options", "OptionsError", "check_options", "gather_subsets"]
+__all__ = [
+    "GATHER_SUBSETS",
+    "LONGEST_LOOK_S",
+    "MOST_SECONDS",
+    "MOST_TOP",
+    "Options",
+    "OptionsError",
+    "check_options",
+    "gather_subsets",
+]
 
 _COLLECTORS = ("tcp_facts", "agent", "sweep", "probe")
-_MOST_SECONDS = 10**9
-_MOST_TOP = 1000
-_LONGEST_LOOK_S = 3600
+MOST_SECONDS = 10**9
+MOST_TOP = 1000
+LONGEST_LOOK_S = 3600
 
 GATHER_SUBSETS = (
     "close_wait",
@@ -83,10 +92,10 @@ def check_options(options: Options) -> frozenset[str]:
         raise OptionsError(f"collector: {options.collector!r} is not one of {', '.join(_COLLECTORS)}.")
     if options.namespaces not in ("all", "host"):
         raise OptionsError(f"namespaces: {options.namespaces!r} is neither 'all' nor 'host'.")
-    if not 0 <= options.min_age_s <= _MOST_SECONDS:
+    if not 0 <= options.min_age_s <= MOST_SECONDS:
         raise OptionsError(f"min_age_s: {options.min_age_s} is not a number of seconds from 0 to 1,000,000,000.")
-    if not 1 <= options.top <= _MOST_TOP:
+    if not 1 <= options.top <= MOST_TOP:
         raise OptionsError(f"top: {options.top} is not a number from 1 to 1,000.")
-    if not 0 < options.timeout_s <= _LONGEST_LOOK_S:
+    if not 0 < options.timeout_s <= LONGEST_LOOK_S:
         raise OptionsError(f"timeout_s: {options.timeout_s} is not a number of seconds above 0 and up to 3,600.")
     return gather_subsets(options.gather)

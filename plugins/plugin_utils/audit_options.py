@@ -9,7 +9,13 @@ import difflib
 import math
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.lastack.linux.plugins.module_utils.options import OptionsError, gather_subsets
+from ansible_collections.lastack.linux.plugins.module_utils.options import (
+    LONGEST_LOOK_S,
+    MOST_SECONDS,
+    MOST_TOP,
+    OptionsError,
+    gather_subsets,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -17,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_OPTIONS", "AuditOptionError", "check_flag", "check_options", "check_variable_names"]
 
-_MAX_TOP = 1000
-_MAX_AGE_S = 1_000_000_000
-_MAX_TIMEOUT_S = 3600
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
@@ -72,16 +75,16 @@ def check_variable_names(names: Iterable[str], prefix: str, known: Iterable[str]
 
 
 def _top(value: object) -> int:
-    return int(_within(value, "must be a whole number from 1 to 1000", 1, _MAX_TOP, whole=True))
+    return int(_within(value, f"must be a whole number from 1 to {MOST_TOP}", 1, MOST_TOP, whole=True))
 
 
 def _min_age(value: object) -> float:
-    return _within(value, "must be a number of seconds, 0 or more", 0, _MAX_AGE_S)
+    return _within(value, "must be a number of seconds, 0 or more", 0, MOST_SECONDS)
 
 
 def _timeout(value: object) -> float:
-    rule = "must be a number of seconds above 0 and up to 3600"
-    seconds = _within(value, rule, 0, _MAX_TIMEOUT_S)
+    rule = f"must be a number of seconds above 0 and up to {LONGEST_LOOK_S}"
+    seconds = _within(value, rule, 0, LONGEST_LOOK_S)
     if not seconds:
         raise ValueError(rule)
     return seconds

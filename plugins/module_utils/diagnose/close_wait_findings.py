@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes impo
 )
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import CRITICAL, WARNING, Finding, number
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.identity import UNKNOWN_APP
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import NEARLY_OUT_PERCENT
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.view_findings import LONGER, deadline_passed
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     age_phrase,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["close_wait_findings", "dead_socket_findings"]
 
-NEARLY_OUT_PERCENT = 90
-"""Of the soft limit of descriptors: the next accept() or connect() may be the one that fails."""
 WORTH_SAYING_PERCENT = 10
 """Below it descriptors are no concern of the sentence."""
 INHERITED_SHARE = 0.9

@@ -18,7 +18,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding imp
     Finding,
     number,
 )
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT, NEARLY_OUT_PERCENT
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     format_count,
     format_percent,
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 PORTS_CRITICAL = 80
-DESCRIPTORS_CRITICAL = 90
 LOW_SOFT_LIMIT = 1_024
 """The default of getrlimit(2) since the days of ``select()``."""
 LOW_SOFT_LIMIT_PERCENT = 50
@@ -104,7 +103,7 @@ def descriptor_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
         figures = f"{format_count(use['open'])} of {format_count(soft)} descriptors ({format_percent(percent)})"
         evidence = {key: use.get(key) for key in ("pid", "open", "soft_limit", "hard_limit", "used_percent")}
         if near:
-            severity = CRITICAL if percent >= DESCRIPTORS_CRITICAL else WARNING
+            severity = CRITICAL if percent >= NEARLY_OUT_PERCENT else WARNING
             summary = f"{app} (pid {use['pid']}) uses {figures}."
             step = (
                 f"Raise LimitNOFILE of {app} above {format_count(soft)} and restart it, once no leak explains the use."
@@ -120,7 +119,7 @@ def descriptor_findings(report: Mapping[str, Any]) -> Iterator[Finding]:
     if percent >= ALERT_PERCENT["descriptors"] and number(system.get("max")) < NO_FILE_LIMIT:
         yield Finding(
             "fd.system_near_limit",
-            CRITICAL if percent >= DESCRIPTORS_CRITICAL else WARNING,
+            CRITICAL if percent >= NEARLY_OUT_PERCENT else WARNING,
             "fs.file-max",
             f"The host has {format_count(system['allocated'])} of {format_count(system['max'])} open files"
             f" ({format_percent(percent)}).",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ALERT_PERCENT"]
+__all__ = ["ALERT_PERCENT", "NEARLY_OUT_PERCENT"]
 
 ALERT_PERCENT: Mapping[str, int] = {
     # connect() tries the parity of the range's lower end first and slows down at half (__inet_hash_connect).
@@ -24,3 +24,6 @@ ALERT_PERCENT: Mapping[str, int] = {
     "conntrack": 75,
 }
 """Per cent of the limit, by kind of resource."""
+
+NEARLY_OUT_PERCENT = 90
+"""Of a process's descriptors: accept() and open() fail soon, so a leak is critical and marked on the screens."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT, NEARLY_OUT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step, worst_first
@@ -37,7 +37,6 @@ _NAME_ROOM = 22
 _TOLD_IN_FULL = 5
 _NAMES = 5
 _LINES = 6
-_FULL_PERCENT = 90
 
 
 def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
@@ -165,7 +164,7 @@ def _app_row(app: Mapping[str, Any]) -> list[Span | str]:
     cause = dominant_cause(data(app, "causes"))
     name = str(app.get("app"))
     runtime = f" ({app['runtime']})" if app.get("runtime") else ""
-    full = (use.get("used_percent") or 0) >= _FULL_PERCENT
+    full = (use.get("used_percent") or 0) >= NEARLY_OUT_PERCENT
     return [
         # The name is what people search for; the runtime gives way.
         Span(name + runtime if display_width(name + runtime) <= _NAME_ROOM else name, "bold"),

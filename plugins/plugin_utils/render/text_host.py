@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import NEARLY_OUT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
@@ -37,7 +38,6 @@ __all__ = ["put_host", "put_pressure", "put_step"]
 
 _APPS = 12
 _TOLD_IN_FULL = 5
-_FULL_PERCENT = 90
 _USES = 3
 
 
@@ -159,7 +159,7 @@ def _close_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> No
 
 
 def _descriptors(use: Mapping[str, Any]) -> Span:
-    full = (use.get("used_percent") or 0) >= _FULL_PERCENT
+    full = (use.get("used_percent") or 0) >= NEARLY_OUT_PERCENT
     return Span(limit_words(use) + (" ◀" if full else ""), "critical" if full else "")
 
 
@@ -178,7 +178,7 @@ def _notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
     shared = [str(holder.get("app")) for holder in rows(app, "shared_with")]
     if shared:
         parts.append(f"also held by {joined(shared, 2)}")
-    if (data(app, "descriptors").get("used_percent") or 0) >= _FULL_PERCENT:
+    if (data(app, "descriptors").get("used_percent") or 0) >= NEARLY_OUT_PERCENT:
         parts.append("◀ at 100 % every accept() and open() fails")
     causes = data(app, "causes")
     cause = dominant_cause(causes)
