@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.sysctl_drift import (
     judge_sysctls,
-    same_value,
     sysctl_section,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import SysctlState
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_values import same_value
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import for_target, load_catalogue
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,29 +5,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_values import numbers, same_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import SysctlState
 
-__all__ = ["judge_sysctls", "same_value", "sysctl_section"]
+__all__ = ["judge_sysctls", "sysctl_section"]
 
 _MAX_VALUE = 512
 _MAX_SUBJECT = 256
 _MAX_PLACE = 512
 _MAX_PLACES = 10
 _IN_A_SENTENCE = 120
-_PORT_LISTS = ("net.ipv4.ip_local_reserved_ports",)
 _MODULE_KEYS = ("net.netfilter.", "net.bridge.", "net.nf_conntrack_")
-_NUMBER = re.compile(r"(-?)(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})\Z", re.ASCII)
-_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z", re.ASCII)
-_OCTAL = re.compile(r"0[0-7]+\Z", re.ASCII)
-_LAST_PORT = 65535
 
 
 def judge_sysctls(states: Sequence[SysctlState], catalogue: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -66,25 +61,6 @@ def sysctl_section(states: Sequence[SysctlState]) -> dict[str, dict[str, str | N
             entry["reload_winner"] = _place(state.reload_winner)
         section[clean_text(state.key, limit=_MAX_SUBJECT)] = entry
     return section
-
-
-def same_value(key: str, one: str | None, other: str | None) -> bool:
-    """Whether the kernel would show the same after writing either text.
-
-    Numbers are read as the kernel does (decimal, ``0x`` and a leading zero for octal) and what follows the last wanted
-    number is ignored, so ``30 # seconds`` is 30 (kernel/sysctl.c ``proc_dointvec``, measured). A text with fewer
-    numbers changes only the first ones. Ports are compared as a set.
-    """
-    if one is None or other is None:
-        return one is other
-    if one.split() == other.split():
-        return True
-    if key in _PORT_LISTS:
-        ports, others = _ports(one), _ports(other)
-        return ports is not None and ports == others
-    numbers, other_numbers = _numbers(one), _numbers(other)
-    wanted = min(len(numbers), len(other_numbers))
-    return wanted > 0 and numbers[:wanted] == other_numbers[:wanted]
 
 
 def _drift(state: SysctlState) -> dict[str, Any] | None:
@@ -212,12 +188,12 @@ def _breaks(rule: Mapping[str, Any], value: str) -> bool:
     """Whether a value meets a rule's condition, by its first number; an unreadable value meets only ``any``."""
     if rule.get("any"):
         return True
-    numbers = _numbers(value)
-    if not numbers:
+    found = numbers(value)
+    if not found:
         return False
     if rule.get("unordered"):
-        return numbers != sorted(numbers)
-    first = numbers[0]
+        return found != sorted(found)
+    first = found[0]
     low, high = rule.get("between", (1, 0))
     return (
         first in rule.get("equals", ())
@@ -225,32 +201,6 @@ def _breaks(rule: Mapping[str, Any], value: str) -> bool:
         or ("above" in rule and first > rule["above"])
         or low <= first <= high
     )
-
-
-def _numbers(text: str) -> list[int]:
-    """Return the numbers at the beginning of a text, as the kernel reads them."""
-    numbers = []
-    for field in text.split():
-        match = _NUMBER.match(field)
-        if not match:
-            break
-        sign, digits = match.groups()
-        base = 16 if digits[:2] in {"0x", "0X"} else 8 if _OCTAL.match(digits) else 10
-        numbers.append(int(digits, base) * (-1 if sign else 1))
-    return numbers
-
-
-def _ports(text: str) -> set[int] | None:
-    """Return a list of ports and ranges as a set; ``None`` when the kernel would refuse it."""
-    ports: set[int] = set()
-    for item in filter(None, text.strip().split(",")):
-        match = _PORTS.match(item)
-        low = int(match.group(1)) if match else 1
-        high = int(match.group(2) or low) if match else 0
-        if not low <= high <= _LAST_PORT:
-            return None
-        ports.update(range(low, high + 1))
-    return ports
 
 
 def _finding(  # noqa: PLR0913 - the fields of a finding
