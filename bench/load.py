@@ -25,7 +25,7 @@ PORT = 9000
 def pairs(address: str, count: int) -> list[socket.socket]:
     held = []
     with socket.create_server((address, PORT), backlog=16) as listener:
-        for _ in range(count):
+        for __ in range(count):
             held.append(socket.create_connection((address, PORT)))
             held.append(listener.accept()[0])
     return held
@@ -35,15 +35,15 @@ def peer(address: str, count: int) -> list[socket.socket]:
     held = []
     with socket.create_server((address, PORT), backlog=4096) as listener:
         print("listening", flush=True)
-        for _ in range(count):
-            connection, _ = listener.accept()
+        for __ in range(count):
+            connection, __ = listener.accept()
             connection.shutdown(socket.SHUT_WR)
             held.append(connection)
     return held
 
 
 def offender(address: str, count: int) -> list[socket.socket]:
-    held = [socket.create_connection((address, PORT)) for _ in range(count)]
+    held = [socket.create_connection((address, PORT)) for __ in range(count)]
     for connection in held:
         # Peek, so that the FIN stays unread: it has come when this returns.
         connection.recv(1, socket.MSG_PEEK)

@@ -70,7 +70,7 @@ def _run(candidate: Candidate) -> tuple[float, float | None, int]:
     )
     line = process.stdout.read().partition("\n")[0] if process.stdout else ""
     # wait4 tells the peak of this one process (and of those that it waited for).
-    _, status, usage = os.wait4(process.pid, 0)
+    __, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.stdout:

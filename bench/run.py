@@ -79,7 +79,7 @@ def cgroups() -> Iterator[dict[str, Path]]:
     finally:
         for path in reversed(made):
             # The last process may need a moment to leave.
-            for _ in range(100):
+            for __ in range(100):
                 with contextlib.suppress(OSError):
                     path.rmdir()
                     break
@@ -95,7 +95,7 @@ class Load:
     def __enter__(self) -> Load:  # noqa: PYI034 - the only class of this file
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.end(self._processes)
 
     def start(self, role: str, address: str, count: int, cgroup: Path | None) -> subprocess.Popen[str]:

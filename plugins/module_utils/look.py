@@ -185,7 +185,7 @@ class Look:
 def may_see_owners(proc: str = "/proc") -> bool:
     """Return whether this process may read other users' descriptors (``CAP_SYS_PTRACE``, capabilities(7))."""
     for line in (try_read_head(f"{proc}/self/status", 16384) or b"").split(b"\n"):
-        key, _, value = line.partition(b":")
+        key, __, value = line.partition(b":")
         if key == b"CapEff":
             try:
                 return bool(int(value, 16) >> _CAP_SYS_PTRACE & 1)

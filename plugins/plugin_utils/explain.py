@@ -126,7 +126,7 @@ def _unknown(page_id: str, wanted: str, folded: Mapping[str, str]) -> str:
 
 
 def _parse(name: str, kind: str, text: str) -> Page:
-    head, _, body = text.partition("\n## ")
+    head, __, body = text.partition("\n## ")
     lines = [line for line in head.splitlines() if line.strip()]
     title = lines[0].removeprefix(f"# {name}: ").strip()
     remedies = [line.removeprefix("Remedy:").strip() for line in lines[1:] if line.startswith("Remedy:")]

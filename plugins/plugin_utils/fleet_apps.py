@@ -173,7 +173,7 @@ class _App:
             "worst_host": worst_hosts[0],
             "worst_hosts": worst_hosts,
             "worst_descriptors": self.descriptors,
-            "units": [unit for unit, _ in sorted(self.units.items(), key=lambda item: (-item[1], item[0]))[:_UNITS]],
+            "units": [unit for unit, __ in sorted(self.units.items(), key=lambda item: (-item[1], item[0]))[:_UNITS]],
         }
 
 

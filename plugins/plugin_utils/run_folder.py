@@ -246,7 +246,7 @@ class RunFolder:
     def report_path(self, file: str) -> Path:
         """Return where a host's report lies; raises ``InvalidReport`` for a name that is none of ours."""
         # The manifest and the journal may come from elsewhere: a path in them is never followed.
-        folder, _, name = file.partition("/")
+        folder, __, name = file.partition("/")
         if folder != HOSTS or not _REPORT_NAME.fullmatch(name) or (self.path / HOSTS).is_symlink():
             raise InvalidReport("is no name of a host report")
         return self.path / HOSTS / name

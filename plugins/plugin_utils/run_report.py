@@ -52,7 +52,7 @@ def merge_run(path: str) -> dict[str, Any]:
     Raises ``RunFolderError``.
     """
     run = RunFolder.read(path)
-    merge, _ = _merge(run)
+    merge, __ = _merge(run)
     return merge.result(_run_of(run))
 
 
@@ -91,7 +91,7 @@ def rerender_run(path: str) -> tuple[dict[str, Any], str]:
     if run.is_live():
         started = run.manifest["started_at"]
         raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
-    merge, _ = _merge(run)
+    merge, __ = _merge(run)
     try:
         with run.exclusive():
             finished = _write(run, merge)

@@ -16,7 +16,7 @@ LEAKED = 5
 def main() -> None:
     with socket.create_server(("127.0.0.1", 8099)) as server:
         clients = []
-        for _ in range(LEAKED):
+        for __ in range(LEAKED):
             clients.append(socket.create_connection(server.getsockname()))
             server.accept()[0].close()
         time.sleep(3600)

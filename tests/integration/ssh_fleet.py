@@ -60,7 +60,7 @@ class SshFleet:
         self._processes: list[subprocess.Popen[bytes]] = []
         # Short: a control socket's path has at most 107 characters (unix(7)).
         self.folder = Path(tempfile.mkdtemp(prefix="lastack-", dir="/tmp"))
-        self.addresses = [f"10.77.{number}.2" for number, _ in enumerate(hosts)]
+        self.addresses = [f"10.77.{number}.2" for number, __ in enumerate(hosts)]
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +70,7 @@ class SshFleet:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         for control in (self.folder / "cp").glob("*"):
             self._quiet(["ssh", "-o", f"ControlPath={control}", "-O", "exit", "lastack-test"])
         for process in self._processes:

@@ -51,7 +51,7 @@ class PrivateNamespace:
         self.inode = Path(self.path).stat().st_ino
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         for thing in reversed(self._kept):
             thing.close()
         self._kept.clear()
@@ -82,6 +82,7 @@ class PrivateNamespace:
     def run(self, what: Sequence[str], *, timeout_s: float = ...) -> str: ...
     @overload
     def run(self, what: Callable[[], T], *, timeout_s: float = ...) -> T: ...
+
     def run(self, what: Sequence[str] | Callable[[], T], *, timeout_s: float = 20) -> str | T:
         """Run a program (a list of arguments) or call a function inside, to its end.
 

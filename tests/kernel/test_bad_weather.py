@@ -182,7 +182,7 @@ def test_entering_namespaces_refused(netns: PrivateNamespace, monkeypatch: pytes
     """Without CAP_SYS_ADMIN procfs still shows the sockets of other namespaces: they must not be lost."""
     start_leaker(netns)
 
-    def refuse(*_: object) -> None:
+    def refuse(*__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(namespaces_module, "setns", refuse)
@@ -257,7 +257,7 @@ def test_multipath_tcp_is_said(netns: PrivateNamespace) -> None:
 
 def test_a_short_report_hides_no_finding(netns: PrivateNamespace) -> None:
     start_leaker(netns, "leaker", sockets=5)
-    netns.keep(netns.run(lambda: _stuck_listener()))
+    netns.keep(netns.run(_stuck_listener))
     report = look(netns, top=1)
     assert (len(report["close_wait"]["offenders"]), report["close_wait"]["truncated"]) == (1, 1)
     assert {"close_wait.stuck_accept"} < {one["id"] for one in report["findings"]}
@@ -265,7 +265,7 @@ def test_a_short_report_hides_no_finding(netns: PrivateNamespace) -> None:
 
 def _stuck_listener() -> socket.socket:
     listener = socket.create_server(("127.0.0.1", 7000))
-    for _ in range(3):
+    for __ in range(3):
         socket.create_connection(("127.0.0.1", 7000)).close()
     return listener
 
@@ -279,8 +279,8 @@ def test_ipv6_disabled(netns: PrivateNamespace) -> None:
 
 def test_namespace_that_dies_while_others_are_read(netns: PrivateNamespace) -> None:
     """Namespaces come and go while all are read; the report counts and never fails."""
-    for _ in range(5):
-        dying = [subprocess.Popen(["unshare", "--net", "sleep", "0.2"]) for _ in range(8)]
+    for __ in range(5):
+        dying = [subprocess.Popen(["unshare", "--net", "sleep", "0.2"]) for __ in range(8)]
         time.sleep(0.05)
         report = checked(netns.run(lambda: collect_report(Options(min_age_s=0))))
         for one in dying:
@@ -327,7 +327,7 @@ def test_healthy_and_busy_has_no_dead_sockets(netns: PrivateNamespace) -> None:
     program = netns.start([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert program.stdout is not None
     assert program.stdout.readline() == b"busy\n"
-    for _ in range(10):
+    for __ in range(10):
         report = checked(collect_report(Options(min_age_s=1)))
         assert report["dead_sockets"]["offenders"] == []
     assert program.poll() is None

@@ -39,7 +39,7 @@ class Pair:
         def connect() -> tuple[socket.socket, socket.socket, socket.socket]:
             listener = socket.create_server(("127.0.0.1", port))
             client = socket.create_connection(("127.0.0.1", port))
-            server, _ = listener.accept()
+            server, __ = listener.accept()
             return listener, client, server
 
         listener, client, server = netns.run(connect)
@@ -54,7 +54,7 @@ def look(netns: PrivateNamespace, **options: Any) -> dict[str, Any]:  # noqa: AN
 
 
 def wait_for_close_wait(netns: PrivateNamespace, count: int = 1) -> None:
-    for _ in range(200):
+    for __ in range(200):
         if len(netns.ss("-tan", "state", "close-wait")) == count:
             return
         time.sleep(0.01)
@@ -175,7 +175,7 @@ def test_half_close_is_no_offender(netns: PrivateNamespace) -> None:
 def test_never_accepted_is_blamed_on_the_listener(netns: PrivateNamespace) -> None:
     def fill() -> socket.socket:
         listener = socket.create_server(("127.0.0.1", PORT), backlog=16)
-        for _ in range(5):
+        for __ in range(5):
             socket.create_connection(("127.0.0.1", PORT)).close()
         return listener
 

@@ -36,7 +36,7 @@ def connections(netns: PrivateNamespace, count: int) -> list[tuple[socket.socket
     def connect() -> list[tuple[socket.socket, socket.socket]]:
         with socket.create_server(("127.0.0.1", 0), backlog=count) as server:
             pairs = []
-            for _ in range(count):
+            for __ in range(count):
                 client = netns.keep(socket.create_connection(server.getsockname(), timeout=5))
                 pairs.append((client, netns.keep(server.accept()[0])))
             return pairs
@@ -67,7 +67,7 @@ def test_listen_overflow_counts_when_the_accept_queue_is_full(netns: PrivateName
     def overflow() -> None:
         server = netns.keep(socket.create_server(("127.0.0.1", 0), backlog=0))
         netns.keep(socket.create_connection(server.getsockname(), timeout=5))
-        for _ in range(3):
+        for __ in range(3):
             extra = netns.keep(socket.socket())
             extra.settimeout(0)
             extra.connect_ex(server.getsockname())

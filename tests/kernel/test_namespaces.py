@@ -42,7 +42,7 @@ def open_descriptors() -> set[str]:
 
 
 def found_by_inode(**where: str) -> dict[int, NetworkNamespace]:
-    found, _ = find_namespaces(**where)
+    found, __ = find_namespaces(**where)
     by_inode = {namespace.inode: namespace for namespace in found}
     assert len(by_inode) == len(found)
     return by_inode
@@ -67,7 +67,7 @@ def test_a_namespace_of_a_process_is_found_once(netns: PrivateNamespace) -> None
 
 
 def test_the_own_namespace_comes_first_and_is_current(netns: PrivateNamespace) -> None:
-    found, _ = find_namespaces()
+    found, __ = find_namespaces()
     assert (found[0].inode, found[0].current) == (own_inode(), True)
     assert [namespace.current for namespace in found[1:]] == [False] * (len(found) - 1)
     inside = netns.run(lambda: find_namespaces()[0])

@@ -184,7 +184,7 @@ def cgroup() -> Iterator[Path]:
         yield folder
     finally:
         # Its processes have ended with the namespace; the kernel may still be taking them out.
-        for _ in range(200):
+        for __ in range(200):
             try:
                 folder.rmdir()
             except OSError:

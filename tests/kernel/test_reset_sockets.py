@@ -194,7 +194,7 @@ wait()
 """
     program = start_holder(netns, code)
     looks = 8
-    for _ in range(looks):
+    for __ in range(looks):
         assert look(netns).by_pid.get(program.pid) is None
     assert program.stdin is not None
     assert program.stdout is not None
@@ -278,7 +278,7 @@ thread.join()
 
 def test_without_rights_there_is_no_verdict_on_others(netns: PrivateNamespace) -> None:
     program = start_holder(netns, RESET + STAY, "40")
-    found = as_nobody(lambda: find_dead_descriptors(lambda: set()))
+    found = as_nobody(lambda: find_dead_descriptors(set))
     assert found.by_pid.get(program.pid) is None
     assert found.processes_denied > 0
     assert not found.complete

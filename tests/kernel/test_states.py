@@ -89,7 +89,7 @@ class Zoo:
 
     def established(self) -> Pair:
         client = self.client()
-        accepted, _ = self.server.accept()
+        accepted, __ = self.server.accept()
         return client, self.netns.keep(accepted)
 
     def close_wait(self) -> Pair:
@@ -138,7 +138,7 @@ class Zoo:
 
     def orphaned_fin_wait2(self) -> None:
         """The client is closed, not only shut down: a mini socket that says FIN_WAIT2; the server is CLOSE_WAIT."""
-        client, _ = self.established()
+        client, __ = self.established()
         client.close()
 
     def bound(self) -> None:
@@ -299,7 +299,7 @@ def test_time_wait_is_told_by_listening_port_only(zoo: Zoo) -> None:
     zoo.time_wait()
     closed = zoo.listener(PORT + 5)
     client = zoo.client(PORT + 5)
-    accepted, _ = closed.accept()
+    accepted, __ = closed.accept()
     accepted.close()
     client.close()
     closed.close()
@@ -315,7 +315,7 @@ def test_destinations_count_automatic_ports_and_not_those_of_listeners(zoo: Zoo)
     assert RANGE[0] <= port <= RANGE[1]
     zoo.client(port)
     other = zoo.client(PORT)
-    accepted, _ = zoo.server.accept()
+    accepted, __ = zoo.server.accept()
     other.close()
     accepted.close()
     wait_until(lambda: read_namespace(record_of(zoo.netns)).states["TIME_WAIT"] == 1)
@@ -356,7 +356,7 @@ def test_inodes_are_those_of_every_descriptor(zoo: Zoo) -> None:
 
 
 def test_a_reset_socket_is_in_no_dump_while_its_descriptor_is_open(zoo: Zoo) -> None:
-    _, accepted = zoo.close_wait()
+    __, accepted = zoo.close_wait()
     inode = os.fstat(accepted.fileno()).st_ino
     assert inode in read_inodes(record_of(zoo.netns))
     zoo.netns.run(["ss", "-K", "-t", "state", "close-wait"])

@@ -16,7 +16,7 @@ POOL: list[http.client.HTTPConnection] = []
 
 
 def fill(port: int, count: int, certificate: str | None) -> None:
-    for _ in range(count):
+    for __ in range(count):
         if certificate:
             context = ssl.create_default_context(cafile=certificate)
             connection: http.client.HTTPConnection = http.client.HTTPSConnection("127.0.0.1", port, context=context)

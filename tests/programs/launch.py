@@ -121,7 +121,7 @@ def start(name: str, count: int, folder: str) -> int:
     program = PROGRAMS[name]
     if not program.peer:
         port = int(_first_line(_start(program.argv), name))
-        for _ in range(count):
+        for __ in range(count):
             _visit(port, talks=program.talks)
         return count
     secret = [_certificate(folder)] if program.tls else []
@@ -138,7 +138,7 @@ def _inside(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         expected = 0
         for item in options.programs:
-            name, _, count = item.partition(":")
+            name, __, count = item.partition(":")
             expected += start(name, int(count or 20), folder)
         deadline = time.monotonic() + options.wait_s
         while close_wait_count() < expected:

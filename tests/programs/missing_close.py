@@ -23,5 +23,5 @@ if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     print(listener.getsockname()[1], flush=True)
     while True:
-        accepted, _ = listener.accept()
+        accepted, __ = listener.accept()
         threading.Thread(target=handle, args=(accepted,), daemon=True).start()

@@ -29,7 +29,7 @@ def serve(mode: str, size: int, context: ssl.SSLContext | None) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     print(listener.getsockname()[1], flush=True)
     while True:
-        connection, _ = listener.accept()
+        connection, __ = listener.accept()
         threading.Thread(target=_answer, args=(connection, mode, size, context), daemon=True).start()
 
 

@@ -16,5 +16,5 @@ RESPONSES: list[Any] = []
 
 if __name__ == "__main__":
     url = f"http://127.0.0.1:{int(sys.argv[1])}/"
-    RESPONSES.extend(urllib.request.urlopen(url) for _ in range(int(sys.argv[2])))
+    RESPONSES.extend(urllib.request.urlopen(url) for __ in range(int(sys.argv[2])))
     threading.Event().wait()

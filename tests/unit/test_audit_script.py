@@ -77,7 +77,7 @@ def test_run_folders_are_named_as_the_playbook_names_them(tmp_path: Path) -> Non
 
 def test_no_look_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    done, _ = audit(tmp_path, tmp_path / "home", unreachable="yes")
+    done, __ = audit(tmp_path, tmp_path / "home", unreachable="yes")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("what Ansible says\nThis machine was not audited; ")
     assert done.stderr.count("\n") == 2

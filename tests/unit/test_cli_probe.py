@@ -34,7 +34,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
     """The options of every look; each returns the sick sample."""
     asked: list[Options] = []
 
-    def collect_report(options: Options, **_: object) -> dict[str, Any]:
+    def collect_report(options: Options, **__: object) -> dict[str, Any]:
         asked.append(options)
         return sample("sick")
 
@@ -102,7 +102,7 @@ def test_colour_is_only_a_second_signal(looks: list[Options], capsys: pytest.Cap
 def test_an_option_that_the_collector_refuses_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(_options: Options, **_: object) -> dict[str, Any]:
+    def refuse(_options: Options, **__: object) -> dict[str, Any]:
         raise collector.OptionsError("top: too many.")
 
     monkeypatch.setattr(collector, "collect_report", refuse)

@@ -110,14 +110,14 @@ def test_unknown_counts_are_left_out_and_names_are_cleaned() -> None:
 
 def test_fail_on_ends_the_watch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     reports = iter([sample("healthy"), sample("healthy"), sample("sick")])
-    monkeypatch.setattr(collector, "collect_report", lambda _options, **_: next(reports))
+    monkeypatch.setattr(collector, "collect_report", lambda _options, **__: next(reports))
     assert main(["probe", "--watch", "0.01", "--fail-on", "critical"]) == 1
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_json_is_one_report_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     reports = iter([sample("healthy"), sample("sick")])
-    monkeypatch.setattr(collector, "collect_report", lambda _options, **_: next(reports))
+    monkeypatch.setattr(collector, "collect_report", lambda _options, **__: next(reports))
     assert main(["probe", "--watch", "0.01", "--fail-on", "warning", "--json"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line) for line in lines] == [sample("healthy"), sample("sick")]
@@ -132,7 +132,7 @@ def test_a_piped_watch_prints_at_once_and_stops_quietly_on_ctrl_c(flags: list[st
         assert process.stdout is not None
         first, second = process.stdout.readline(), process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        __, said = process.communicate(timeout=30)
     finally:
         process.kill()
         process.communicate()

@@ -194,7 +194,7 @@ def test_a_kernel_that_does_not_name_the_protocol_gives_no_verdict(
 ) -> None:
     add_process(proc, 10, links=sockets(7))
 
-    def refuse(*_: object) -> bytes:
+    def refuse(*__: object) -> bytes:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(dead_descriptors.os, "getxattr", refuse)

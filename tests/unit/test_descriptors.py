@@ -98,7 +98,7 @@ def test_what_the_deadline_cut_is_said(proc: Path) -> None:
 
 
 def test_the_real_system() -> None:
-    uses, _ = read_descriptor_use()
+    uses, __ = read_descriptor_use()
     mine = next(use for use in uses if use.pid == os.getpid())
     assert mine.open >= 3
     assert mine.soft_limit == os.sysconf("SC_OPEN_MAX")

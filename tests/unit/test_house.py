@@ -160,7 +160,7 @@ def test_targets_speak_python_3_9(path: Path) -> None:
             pytest.fail(f"{path}: zip(strict=) needs Python 3.10")
 
 
-@pytest.mark.parametrize("path", sources("plugins/plugin_utils", "plugins/action"), ids=lambda path: name_of(path))
+@pytest.mark.parametrize("path", sources("plugins/plugin_utils", "plugins/action"), ids=name_of)
 def test_controller_needs_only_what_ansible_brings(path: Path) -> None:
     guaranteed = {"ansible", "jinja2", "markupsafe", "yaml"}
     optional = {"jsonschema", "rich"}

@@ -73,7 +73,7 @@ def tree(root: Path, tcp: bytes | None, tcp6: bytes | None = None) -> NetworkNam
 
 @pytest.fixture(autouse=True)
 def no_sock_diag(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
+    def refused(*__: object) -> None:
         raise SockDiagUnavailable("refused by the test")
 
     # The trees of these tests have no namespaces to enter.

@@ -22,8 +22,8 @@ def rows(pattern: str) -> list[tuple[str, ...]]:
 
 def test_findings_are_those_of_the_code() -> None:
     table = rows(r"^\| `([a-z_]+\.[a-z_]+)` \| (app|kernel|limits|none) \| (.+) \|$")
-    assert {name: remedy for name, remedy, _ in table} == REMEDIES
-    assert {name: title for name, _, title in table} == {name: load_page(name).title for name in REMEDIES}
+    assert {name: remedy for name, remedy, __ in table} == REMEDIES
+    assert {name: title for name, __, title in table} == {name: load_page(name).title for name in REMEDIES}
 
 
 def test_variables_are_those_of_the_playbook() -> None:

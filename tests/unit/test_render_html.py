@@ -100,9 +100,9 @@ def test_the_policy_allows_what_is_inline_and_nothing_else(page: str) -> None:
 
 def test_nothing_points_out_of_the_page(page: str) -> None:
     document = Document(page)
-    ids = [attributes["id"] for _, attributes in document.tags if "id" in attributes]
+    ids = [attributes["id"] for __, attributes in document.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {"link", "img", "iframe", "object", "embed", "form", "base"}.isdisjoint(tag for tag, _ in document.tags)
+    assert {"link", "img", "iframe", "object", "embed", "form", "base"}.isdisjoint(tag for tag, __ in document.tags)
     for tag, attributes in document.tags:
         assert not any(name.startswith("on") or name in {"style", "src", "srcset", "action"} for name in attributes), (
             tag
@@ -116,7 +116,7 @@ def test_nothing_points_out_of_the_page(page: str) -> None:
 
 def test_labels_name_their_inputs_and_headings_their_sections(page: str) -> None:
     document = Document(page)
-    ids = {attributes["id"] for _, attributes in document.tags if "id" in attributes}
+    ids = {attributes["id"] for __, attributes in document.tags if "id" in attributes}
     assert all(label["for"] in ids for label in document.all("label"))
     assert all(section["aria-labelledby"] in ids for section in document.all("section"))
     assert len(document.all("main")) == len(document.all("h1")) == 1
@@ -145,7 +145,7 @@ def test_all_sections_say_what_the_fleet_report_says(page: str) -> None:
 
 def test_the_page_of_every_finding_that_occurs_is_inside(page: str) -> None:
     document = Document(page)
-    ids = {attributes.get("id") for _, attributes in document.tags}
+    ids = {attributes.get("id") for __, attributes in document.tags}
     for finding in sample("fleet")["findings"]:
         assert html_view.anchor(finding["id"]) in ids
         assert " ".join(load_page(finding["id"]).title.split()) in document.text
@@ -264,7 +264,7 @@ def test_an_application_says_where_to_look_and_what_to_do(page: str) -> None:
     document = Document(page)
     assert "pid 4121, to 10.2.0.9:8443 on web-17.example.org" in document.text
     assert "→ on web-17.example.org : Consume or close the response body" in document.text
-    rows = [attributes["id"] for _, attributes in document.tags if str(attributes.get("id")).startswith("finding-")]
+    rows = [attributes["id"] for __, attributes in document.tags if str(attributes.get("id")).startswith("finding-")]
     assert rows == [f"finding-{number}" for number in range(1, 8)]
     links = [anchor["href"] for anchor in document.all("a") if str(anchor["href"]).startswith("#finding-")]
     assert links == ["#finding-1", "#finding-3", "#finding-2"]
@@ -303,10 +303,10 @@ def test_hostile_texts_are_text() -> None:
     clean = Document(_fleet_page())
     page = render_html(hostile("fleet"), [hostile("healthy"), hostile("sick"), hostile("partial")])
     attacked = Document(page)
-    assert [tag for tag, _ in attacked.tags if tag in {"script", "img", "style"}] == ["style", "script"]
-    assert {tag for tag, _ in attacked.tags} == {tag for tag, _ in clean.tags}
-    assert {name for _, attributes in attacked.tags for name in attributes} == {
-        name for _, attributes in clean.tags for name in attributes
+    assert [tag for tag, __ in attacked.tags if tag in {"script", "img", "style"}] == ["style", "script"]
+    assert {tag for tag, __ in attacked.tags} == {tag for tag, __ in clean.tags}
+    assert {name for __, attributes in attacked.tags for name in attributes} == {
+        name for __, attributes in clean.tags for name in attributes
     }
     assert attacked.raw == clean.raw
     bad = {character for character in page if unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"}}
@@ -324,7 +324,7 @@ def test_every_page_becomes_html(name: str) -> None:
     document = Document(str(to_html(body, top=2)))
     assert document.open == []
     allowed = {"h3", "h4", "p", "ul", "ol", "li", "pre", "code", "strong", "em"}
-    assert {tag for tag, _ in document.tags} <= allowed
+    assert {tag for tag, __ in document.tags} <= allowed
     # No mark of Markdown is left outside code, and no word is lost.
     words = re.findall(r"[A-Za-z]{3,}", re.sub(r"^```\w*", "", body, flags=re.MULTILINE))
     assert re.findall(r"[A-Za-z]{3,}", document.text) == words
@@ -363,5 +363,17 @@ a < b   # kept
 def test_markdown_never_passes_html_on(source: str) -> None:
     document = Document(str(to_html(source)))
     assert document.open == []
-    assert {tag for tag, _ in document.tags} <= {"h4", "h5", "h6", "p", "ul", "ol", "li", "pre", "code", "strong", "em"}
-    assert not any(attributes for _, attributes in document.tags)
+    assert {tag for tag, __ in document.tags} <= {
+        "h4",
+        "h5",
+        "h6",
+        "p",
+        "ul",
+        "ol",
+        "li",
+        "pre",
+        "code",
+        "strong",
+        "em",
+    }
+    assert not any(attributes for __, attributes in document.tags)

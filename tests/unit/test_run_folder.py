@@ -197,7 +197,7 @@ def test_unwritable_places_are_named_with_the_reason(tmp_path: Path, where: str)
 def test_a_full_disk_loses_no_outcome_silently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(tmp_path / "run", "a")
 
-    def full(*_: object) -> None:
+    def full(*__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)

@@ -299,7 +299,7 @@ def test_garbage_is_read_or_refused(garbage: bytes) -> None:
 @given(st.lists(any_entry, min_size=1, max_size=4), st.data())
 def test_flipped_bytes_are_read_or_refused(written: list[Entry], data: st.DataObject) -> None:
     datagram = bytearray(b"".join(map(encode, written)) + DONE_MESSAGE)
-    for _ in range(data.draw(st.integers(1, 4))):
+    for __ in range(data.draw(st.integers(1, 4))):
         datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(DumpTrouble, SockDiagUnavailable):
         records(bytes(datagram))
@@ -322,7 +322,7 @@ def test_a_cut_datagram_is_never_mistaken_for_a_whole_one(written: list[Entry], 
 def test_a_kernel_of_garbage_ends_in_the_one_error_or_a_warning(datagrams: list[bytes]) -> None:
     script: list[bytes | OSError] = [*datagrams, OSError(errno.EAGAIN, "nothing more")]
     with contextlib.suppress(SockDiagUnavailable):
-        _, warnings = counted(Kernel(script, script, script))
+        __, warnings = counted(Kernel(script, script, script))
         assert warnings or any(split(bytearray(each), len(each)).done for each in datagrams)
 
 
@@ -366,7 +366,7 @@ def test_an_unknown_state_or_family_is_no_record_but_is_counted() -> None:
 
 def test_the_request_asks_for_states_and_ports() -> None:
     query = request(socket.AF_INET6, 0x123, extensions=2, bytecode=port_range_filter(32768, 60999))
-    length, kind, flags, _, _ = struct.unpack_from("=IHHII", query)
+    length, kind, flags, __, __ = struct.unpack_from("=IHHII", query)
     assert (length, kind, flags) == (len(query), SOCK_DIAG, 0x301)
     assert struct.unpack_from("=BBBBI", query, 16) == (socket.AF_INET6, socket.IPPROTO_TCP, 2, 0, 0x123)
     assert query[24:72] == bytes(48)
@@ -483,7 +483,7 @@ def test_a_passed_deadline_keeps_what_was_read_and_is_said_once(monkeypatch: pyt
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT])
 def test_a_refused_netlink_socket_is_the_same_error(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> socket.socket:
+    def refuse(*__: object) -> socket.socket:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(socket, "socket", refuse)

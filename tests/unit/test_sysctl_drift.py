@@ -235,8 +235,8 @@ def test_hostile_text_is_cleaned_and_bounded() -> None:
     ],
 )
 def test_same_value(key: str, one: str | None, other: str | None, same: bool) -> None:  # noqa: FBT001 - a parameter set
-    assert same_value(key, one, other) is same
-    assert same_value(key, other, one) is same
+    for left, right in ((one, other), (other, one)):
+        assert same_value(key, left, right) is same
 
 
 def test_section_holds_what_exists_or_is_set() -> None:

@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_a_denied_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def deny(path: str, *_: object, **__: object) -> bytes:
+    def deny(path: str, *_more: object, **_options: object) -> bytes:
         raise PermissionError(13, "Permission denied", path)
 
     build(tmp_path, {ETC + "a.conf": f"{A}=1"})
@@ -125,7 +125,7 @@ def test_a_denied_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_denied_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def deny(*_: object) -> None:
+    def deny(*__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", deny)

@@ -86,7 +86,7 @@ def test_a_key_that_files_set(host: Path) -> None:
 
 def test_a_removed_key_does_not_exist(host: Path) -> None:
     write(host, "etc/sysctl.d/a.conf", f"{RECYCLE}=1\n")
-    (state,), _ = read(host, RECYCLE)
+    (state,), __ = read(host, RECYCLE)
     assert (state.exists, state.current, state.configured) == (False, None, "1")
 
 
@@ -98,7 +98,7 @@ def test_foreign_keys_come_only_for_tcp_and_only_if_the_kernel_lacks_them(host: 
         "net/ipv4/tcp_x/../../../../escape=1\n-net.ipv4.tcp_gone\n",
     )
     write(host, "etc/sysctl.conf", "net.ipv4.tcp_dsack_typo=1\n")
-    states, _ = read(host, SOMAXCONN)
+    states, __ = read(host, SOMAXCONN)
     assert [state.key for state in states] == [SOMAXCONN, "net.ipv4.tcp_dsack_typo", "net.ipv4.tcp_fack"]
     assert not states[1].exists
 
@@ -110,7 +110,7 @@ def test_foreign_keys_are_bounded(host: Path) -> None:
 
 def test_globs_reach_existing_keys(host: Path) -> None:
     write(host, "etc/sysctl.d/a.conf", "net.core.* = 9\nnet.ipv4.tcp_* = 1\n")
-    states, _ = read(host, SOMAXCONN, RECYCLE)
+    states, __ = read(host, SOMAXCONN, RECYCLE)
     assert [state.configured for state in states] == ["9", None]
 
 
@@ -133,9 +133,9 @@ def test_an_unread_file_makes_nothing_certain(host: Path) -> None:
 
 def test_an_unreadable_value_is_unknown_and_exists(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ansible_collections.lastack.linux.plugins.module_utils.observe.sysctls.try_read_head", lambda *_: None
+        "ansible_collections.lastack.linux.plugins.module_utils.observe.sysctls.try_read_head", lambda *__: None
     )
-    (state,), _ = read(host, SOMAXCONN)
+    (state,), __ = read(host, SOMAXCONN)
     assert (state.exists, state.current) == (True, None)
 
 

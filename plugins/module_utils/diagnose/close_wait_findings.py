@@ -101,7 +101,7 @@ def _by_finding(offender: Mapping[str, Any]) -> dict[str, Counter[str]]:
 def _narrowed(offender: Mapping[str, Any], causes: Counter[str]) -> dict[str, Any]:
     """Return the offender with the age, bytes, peers and ports of some causes only, where the report has them."""
     details = offender.get("by_cause") or {}
-    parts = [details[cause] for cause, _ in causes.most_common() if cause in details]
+    parts = [details[cause] for cause, __ in causes.most_common() if cause in details]
     if not parts:
         return dict(offender)
     ages = [part.get("age_s") for part in parts if part.get("age_s")]
@@ -130,18 +130,18 @@ def _finding(
     full: set[tuple[Any, Any]],
     again: str,
 ) -> Finding:
-    causes: Counter[str] = sum((causes for _, causes in group), Counter())
+    causes: Counter[str] = sum((causes for __, causes in group), Counter())
     count = sum(causes.values())
-    worst = max((offender for offender, _ in group), key=lambda one: number(one.get("count")))
+    worst = max((offender for offender, __ in group), key=lambda one: number(one.get("count")))
     descriptors = max(
-        (offender.get("descriptors") or {} for offender, _ in group), key=lambda one: number(one.get("used_percent"))
+        (offender.get("descriptors") or {} for offender, __ in group), key=lambda one: number(one.get("used_percent"))
     )
     percent = descriptors.get("used_percent")
-    ports = {(offender.get("namespace_id"), port["port"]) for offender, _ in group for port in offender["local_ports"]}
+    ports = {(offender.get("namespace_id"), port["port"]) for offender, __ in group for port in offender["local_ports"]}
     queue_full = finding_id == _STUCK and bool(ports & full)
     critical = number(percent) >= NEARLY_OUT_PERCENT or queue_full
     # With a pid and no user in its name it is a program that was read and has no name.
-    unknown = _is_unknown(app) and (app != UNKNOWN_APP or not any(offender.get("pids") for offender, _ in group))
+    unknown = _is_unknown(app) and (app != UNKNOWN_APP or not any(offender.get("pids") for offender, __ in group))
     if worst.get("kind") == "kernel":
         summary, next_step = _without_descriptor(count, worst)
     else:
@@ -158,12 +158,12 @@ def _finding(
         "count": count,
         "causes": dict(causes),
         "oldest_s": worst.get("age_s"),
-        "namespaces": sorted({str(offender.get("namespace")) for offender, _ in group})[:5],
+        "namespaces": sorted({str(offender.get("namespace")) for offender, __ in group})[:5],
         "pids": worst.get("pids") or [],
         "used_percent": percent,
     }
     if finding_id == _BODY:
-        evidence["unread_bytes"] = sum(offender.get("unread_bytes") or 0 for offender, _ in group)
+        evidence["unread_bytes"] = sum(offender.get("unread_bytes") or 0 for offender, __ in group)
     if finding_id == _STUCK:
         evidence["queue_full"] = queue_full
     if finding_id == _INHERITED:
@@ -196,7 +196,7 @@ def _is_unknown(app: str) -> bool:
 
 
 def _mostly_inherited(group: Sequence[tuple[Mapping[str, Any], Counter[str]]]) -> bool:
-    offenders = [offender for offender, _ in group]
+    offenders = [offender for offender, __ in group]
     shared = sum(
         int(number((offender.get("flags") or {}).get("shared")))
         for offender in offenders
@@ -206,7 +206,7 @@ def _mostly_inherited(group: Sequence[tuple[Mapping[str, Any], Counter[str]]]) -
 
 
 def _end_inheritance(worst: Mapping[str, Any]) -> str:
-    names, _ = _strangers(worst)
+    names, __ = _strangers(worst)
     return f"Open its sockets with SOCK_CLOEXEC (close-on-exec) first, so that {names} does not inherit them"
 
 
@@ -218,7 +218,7 @@ def _restart(
 ) -> str:
     """Return the order that wins time where the next connection may fail; what was never accepted has no descriptor."""
     opened = int(number(descriptors.get("open")))
-    pids = {pid for offender, _ in group for pid in offender.get("pids") or []}
+    pids = {pid for offender, __ in group for pid in offender.get("pids") or []}
     freed = plural(opened if finding_id == _STUCK else min(count, opened), "descriptor")
     return f"Restart it to free {'up to ' if len(pids) > 1 else ''}{freed} for now (pid {descriptors['worst_pid']})"
 

@@ -52,7 +52,7 @@ def derive_findings(
     ranked = [(finding.as_dict(), finding.weight) for finding in made]
     ranked += [(dict(finding), 0.0) for finding in extra]
     ranked.sort(key=lambda item: rank(*item))
-    unique = {(finding["id"], finding["subject"]): finding for finding, _ in reversed(ranked)}
-    ordered = [finding for finding, _ in ranked if unique[finding["id"], finding["subject"]] is finding]
+    unique = {(finding["id"], finding["subject"]): finding for finding, __ in reversed(ranked)}
+    ordered = [finding for finding, __ in ranked if unique[finding["id"], finding["subject"]] is finding]
     kept = max(LEAST_KEPT, top)
     return ordered[:kept], max(0, len(ordered) - kept)

@@ -73,7 +73,7 @@ def offender_section(
     namespace = group[0].socket.namespace
     causes = Counter(one.cause for one in group)
     by_pid = Counter(pid for one in group for pid in one.owner.pids)
-    pids = [pid for pid, _ in sorted(by_pid.items(), key=lambda item: (-item[1], item[0]))]
+    pids = [pid for pid, __ in sorted(by_pid.items(), key=lambda item: (-item[1], item[0]))]
     lead = Counter(one.owner.lead for one in group if one.owner.lead is not None).most_common(1)
     process = processes.get(lead[0][0]) if lead else None
     strangers = _strangers(group, processes)
@@ -162,7 +162,7 @@ def _most(counts: Counter[Any]) -> list[tuple[Any, int]]:
 def _strangers(group: Sequence[Blamed], processes: Mapping[int, Process]) -> list[dict[str, Any]]:
     counts = Counter(pid for one in group for pid in one.owner.strangers)
     shared: list[dict[str, Any]] = []
-    for pid, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:STRANGERS]:
+    for pid, __ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:STRANGERS]:
         process = processes.get(pid)
         shared.append({"app": identify(process).app if process else UNKNOWN_APP, "pid": pid})
     return shared
@@ -174,5 +174,5 @@ def _advice(runtime: str | None, causes: Counter[str], *, inherited: bool) -> li
         finding = FINDING_OF_CAUSE[cause]
         if finding:
             weights[finding] += count
-    pages = [page for page, _ in sorted(weights.items(), key=lambda item: (-item[1], item[0]))]
+    pages = [page for page, __ in sorted(weights.items(), key=lambda item: (-item[1], item[0]))]
     return [*([f"runtime.{runtime}"] if runtime else []), *pages, *([INHERITED] if inherited else [])]

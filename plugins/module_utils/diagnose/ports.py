@@ -95,7 +95,7 @@ def ephemeral_ports_section(
         )
     rows.sort(key=lambda row: row[0])
     worst: dict[int, dict[str, Any]] = {}
-    for _, at, row in rows[:top]:
+    for __, at, row in rows[:top]:
         worst[at] = entries[at]
         entries[at]["destinations"].append(row)
         entries[at]["truncated"] -= 1

@@ -89,7 +89,7 @@ def _telling(unit: str) -> str | None:
     if _TRANSIENT.match(unit):
         return None
     stem = _BUS_CONNECTION.sub("dbus-", stem)
-    template, instance, _ = stem.partition("@")
+    template, instance, __ = stem.partition("@")
     name = template + instance
     if name in _SUPERVISORS or template in _SUPERVISORS or _SUPERVISOR_FAMILY.match(name):
         return None

@@ -34,7 +34,7 @@ def find_cgroup_mount(proc: str = "/proc") -> str | None:
     """
     found = None
     for line in (try_read_head(f"{proc}/self/mountinfo", _MOUNTINFO_LIMIT) or b"").split(b"\n"):
-        before, _, after = line.partition(b" - ")
+        before, __, after = line.partition(b" - ")
         fields = before.split(b" ")
         if after.split(b" ", 1)[0] == b"cgroup2" and len(fields) > 4:  # noqa: PLR2004 - the fifth is the mount point
             found = _ESCAPE.sub(lambda match: bytes([int(match.group(1), 8) & 0xFF]), fields[4])

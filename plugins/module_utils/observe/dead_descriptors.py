@@ -126,10 +126,10 @@ class _Look:
         """Return TCP descriptors whose inode is not among ``live``."""
         candidates: list[_Candidate] = []
         sizes = self._largest_first(minimum_open)
-        if most_descriptors is not None and sum(-size for size, _ in sizes) > most_descriptors:
+        if most_descriptors is not None and sum(-size for size, __ in sizes) > most_descriptors:
             self.cut = True
             return []
-        for _, pid in sizes:
+        for __, pid in sizes:
             if self.unsupported or self._over():
                 break
             try:

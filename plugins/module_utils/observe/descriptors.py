@@ -57,7 +57,7 @@ def read_descriptor_use(
         rows.append((count / soft if soft > 0 else 0.0, count, pid, soft, hard))
     rows.sort(key=lambda row: (-row[0], -row[1], row[2]))
     uses = [
-        DescriptorUse(pid, read_comm(pid, proc=proc), count, soft, hard) for _, count, pid, soft, hard in rows[:top]
+        DescriptorUse(pid, read_comm(pid, proc=proc), count, soft, hard) for __, count, pid, soft, hard in rows[:top]
     ]
     return uses, _unseen(proc, denied=denied, cut=len(pids) - looked)
 

@@ -126,7 +126,7 @@ class DestinationCount(DumpTaker):
         most = heapq.nsmallest(limit, self._used.items(), key=lambda item: (-item[1], item[0]))
         found = []
         for key, count in most:
-            _, source, address = decode_addresses(family, key[2:18], key[18:34])
+            __, source, address = decode_addresses(family, key[2:18], key[18:34])
             port = int.from_bytes(key[:2], "big")
             found.append(Destination(source, address, port, count, self._time_wait[key]))
         return found

@@ -113,7 +113,7 @@ def _read_machine(proc: str, root: str) -> str | None:
     if _WORD.match(hypervisor):
         return hypervisor
     for line in (_text(f"{proc}/cpuinfo") or "").splitlines():
-        name, _, flags = line.partition(":")
+        name, __, flags = line.partition(":")
         if name.strip() == "flags":
             return "vm" if "hypervisor" in flags.split() else None
     return None

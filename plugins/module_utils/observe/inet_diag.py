@@ -164,7 +164,7 @@ def _uniform_stride(buffer: bytearray, size: int) -> int:
     """
     if size < MESSAGE_SIZE:
         return 0
-    length, kind, flags, _, _ = _HEADER.unpack_from(buffer)
+    length, kind, flags, __, __ = _HEADER.unpack_from(buffer)
     if kind != _SOCK_DIAG_BY_FAMILY or flags & _NLM_F_DUMP_INTR or length < MESSAGE_SIZE or length % 4 or size % length:
         return 0
     messages = size // length
@@ -213,9 +213,9 @@ def parse_socket(buffer: bytearray, offset: int, namespace: int) -> TcpSocket | 
     """
     length = _HEADER.unpack_from(buffer, offset)[0]
     values = _SOCKET.unpack_from(buffer, offset + _HEADER.size)
-    family, number, _, _, source_port, destination_port, source, destination, _, low, high, _, rqueue, wqueue = values[
-        :14
-    ]
+    family, number, __, __, source_port, destination_port, source, destination, __, low, high, __, rqueue, wqueue = (
+        values[:14]
+    )
     uid, inode = values[14:]
     state = STATE_BY_NUMBER.get(number)
     if state is None or family not in {socket.AF_INET, socket.AF_INET6}:
@@ -261,7 +261,7 @@ def _attributes(buffer: bytearray, offset: int, end: int) -> tuple[TcpInfo | Non
 def _tcp_info(buffer: bytearray, offset: int, length: int) -> TcpInfo | None:
     if length < _INFO_TIMES.size:
         return None
-    sent, _, received, acknowledged = _INFO_TIMES.unpack_from(buffer, offset)
+    sent, __, received, acknowledged = _INFO_TIMES.unpack_from(buffer, offset)
     bytes_acked = bytes_received = None
     if length >= _INFO_BYTES.size:
         bytes_acked, bytes_received = _INFO_BYTES.unpack_from(buffer, offset)

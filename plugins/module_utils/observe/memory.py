@@ -23,7 +23,7 @@ def read_memory(*, proc: str = "/proc") -> HostMemory:
     """
     tcp: dict[str, int] = {}
     for line in _text(f"{proc}/net/sockstat").splitlines():
-        title, _, rest = line.partition(":")
+        title, __, rest = line.partition(":")
         if title == "TCP":
             fields = rest.split()
             values = [_number(field) for field in fields[1::2]]

@@ -89,7 +89,7 @@ def _duplicate(process: int, descriptor: int) -> int | None:
 def _parse(info: bytes) -> PeekedSocket | None:
     if len(info) < _SEGMENTS_IN_OFFSET + _SEGMENTS.size:
         return None
-    _, _, last_data_ms, last_ack_ms = _TIMES.unpack_from(info, _TIMES_OFFSET)
+    __, __, last_data_ms, last_ack_ms = _TIMES.unpack_from(info, _TIMES_OFFSET)
     (segments_in,) = _SEGMENTS.unpack_from(info, _SEGMENTS_IN_OFFSET)
     return PeekedSocket(
         closed=info[0] == _CLOSE,

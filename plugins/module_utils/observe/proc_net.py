@@ -53,7 +53,7 @@ class ProcNetEntry(NamedTuple):
         if remote_family != family:
             # A listener on a v4-mapped address, whose peer is "::", else a mixed pair that cannot be.
             remote_address = "0.0.0.0" if family == 4 else "::"  # noqa: PLR2004, S104 - the family; nothing is bound
-        send, _, receive = self.fields[4].partition(b":")
+        send, __, receive = self.fields[4].partition(b":")
         return TcpSocket(
             namespace=namespace,
             family=family,
@@ -134,8 +134,8 @@ def parse_line(line: bytes) -> ProcNetEntry | None:
     if len(fields) <= 10 or not line.endswith(b"\n"):  # noqa: PLR2004 - the number of fields up to the inode
         return None
     state = state_of_hex(fields[3])
-    local, _, local_port = fields[1].partition(b":")
-    remote, _, remote_port = fields[2].partition(b":")
+    local, __, local_port = fields[1].partition(b":")
+    remote, __, remote_port = fields[2].partition(b":")
     if state is None or len(local) not in {_V4_DIGITS, _V6_DIGITS} or len(remote) != len(local):
         return None
     try:

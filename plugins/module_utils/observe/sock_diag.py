@@ -107,7 +107,7 @@ class SockDiag:
         """Do nothing: it is open already."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         """Close the netlink socket."""
         self.close()
 
@@ -170,7 +170,7 @@ class SockDiag:
         if self._deadline is not None and self._deadline.passed():
             self._warn("deadline", _OVER)
             return taken
-        for _ in range(_ATTEMPTS):
+        for __ in range(_ATTEMPTS):
             if self._netlink is None:
                 self._netlink = self._opener()
             taken = start()

@@ -120,7 +120,7 @@ class _Search:
             size = self._size(pid)
             if size is not None:
                 order.append((-self._sample(pid, size) * size, size, pid))
-        for _, _, pid in sorted(order):
+        for __, __, pid in sorted(order):
             if not self.missing or self._over():
                 return
             self._read(pid)

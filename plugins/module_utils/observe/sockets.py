@@ -90,11 +90,9 @@ def read_namespace(  # noqa: PLR0913 - one switch for each part of the answer
             return _by_sock_diag(namespace, diag, wanted)
     except sock_diag.SockDiagUnavailable as error:
         reason = str(error)
-    except NamespaceVanished:
-        raise
     except NamespaceUnreadable as error:
-        # Reading another namespace's procfs needs less than entering it.
-        if namespace.pid is None:
+        # Reading another namespace's procfs needs less than entering it, but not less than that it is there.
+        if namespace.pid is None or isinstance(error, NamespaceVanished):
             raise
         reason = f"a network namespace cannot be entered: {error}"
     sockets = sockets_by_proc_net(namespace, proc, wanted, deadline=deadline)

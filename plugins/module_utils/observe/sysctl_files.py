@@ -248,7 +248,7 @@ def _reload(look: _Look, files: list[_File], known: list[str]) -> dict[str, Assi
         for file in files
         for line in _parse(look.content(file), procps=True)
     ]
-    named = {line.key for line, _ in lines}
+    named = {line.key for line, __ in lines}
     winners: dict[str, Assignment] = {}
     for line, assignment in lines:
         if line.value is None:

@@ -96,7 +96,7 @@ def _argument(action: argparse.Action) -> _Argument:
 
 def _bash(general: Sequence[_Argument], commands: Mapping[str, tuple[str, list[_Argument]]]) -> str:
     cases = []
-    for name, (_, arguments) in commands.items():
+    for name, (__, arguments) in commands.items():
         by_option = [
             f"        {'|'.join(argument.options)}) {_bash_values(argument)}; return ;;"
             for argument in arguments
@@ -146,10 +146,10 @@ def _bash_words(words: Sequence[str]) -> str:
 
 def _zsh(general: Sequence[_Argument], commands: Mapping[str, tuple[str, list[_Argument]]]) -> str:
     cases = []
-    for name, (_, arguments) in commands.items():
+    for name, (__, arguments) in commands.items():
         specifications = " \\\n        ".join(_zsh_argument(argument) for argument in arguments)
         cases += [f"    {name})", f"      _arguments \\\n        {specifications} ;;"]
-    names = [f"    {_quoted(f'{name}:{summary}')}" for name, (summary, _) in commands.items()]
+    names = [f"    {_quoted(f'{name}:{summary}')}" for name, (summary, __) in commands.items()]
     return "\n".join(
         [
             "#compdef lastack",

@@ -97,7 +97,7 @@ class Ledger:
         screen.gap()
         at_least = "at least " if self._truncated else ""
         screen.line(Span("Findings", "bold"), f"  {at_least}{', '.join(parts)}")
-        table = [self._row(finding) for _, finding in shown]
+        table = [self._row(finding) for __, finding in shown]
         notes = [[] if index in self._told else self._notes(finding) for index, finding in shown]
         columns = [Column("severity"), Column("who acts"), Column("finding"), Column("subject", least=12)]
         if any(row[-1] for row in table):

@@ -130,7 +130,7 @@ class Screen:
 
         ``notes`` holds the lines that follow each row, four columns in and wrapped.
         """
-        cells = [[Span(clean(text), style) for text, style, _ in map(_span, row)] for row in body]
+        cells = [[Span(clean(text), style) for text, style, __ in map(_span, row)] for row in body]
         widths = [
             max([display_width(column.heading), *(display_width(row[index].text) for row in cells)])
             for index, column in enumerate(columns)
