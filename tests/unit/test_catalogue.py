@@ -17,10 +17,13 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.records impo
 from ansible_collections.lastack.linux.plugins.plugin_utils import catalogue as module
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import (
     PROFILES,
+    SCHEMA,
     CatalogueError,
     for_target,
     load_catalogue,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema
+from jsonschema import Draft202012Validator
 
 CATALOGUE = load_catalogue()
 RAW: dict[str, Any] = yaml.safe_load(Path(module.__file__).with_name("catalogue.yml").read_text(encoding="utf-8"))
@@ -75,16 +78,16 @@ def test_every_key_of_the_baseline_is_there() -> None:
 def test_the_profiles_are_those_of_the_baseline() -> None:
     short = {
         name: {
-            key.rsplit(".", 1)[1]: (entry["semantics"], entry["value"], entry["when"])
+            key.rsplit(".", 1)[1]: (entry["match"], entry["value"], entry["when"])
             for key, entry in CATALOGUE.profile(name).items()
         }
         for name in PROFILES
     }
-    exact = {"tcp_syncookies": ("exactly", "1", "always"), "tcp_timestamps": ("exactly", "1", "always")}
+    exact = {"tcp_syncookies": ("exact", "1", "always"), "tcp_timestamps": ("exact", "1", "always")}
     queue = {"somaxconn": ("at_least", "4096", "always")}
     ports = {
-        "tcp_tw_reuse": ("exactly", "1", "port_pressure"),
-        "ip_local_port_range": ("at_least", "16384 65535", "port_pressure"),
+        "tcp_tw_reuse": ("exact", "1", "port_pressure"),
+        "ip_local_port_range": ("wider", "16384 65535", "port_pressure"),
         "ip_local_reserved_ports": ("union", "", "port_pressure"),
     }
 
@@ -138,12 +141,66 @@ def test_changing_what_travels_leaves_the_catalogue_alone() -> None:
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_texts_are_sentences(name: str) -> None:
+def test_an_entry_is_complete_and_in_sentences(name: str) -> None:
     key = CATALOGUE.keys[name]
-    for text in (key.summary, key.recommendation, key.reason, *(rule["reason"] for rule in key.harmful)):
+    sentences = (key.summary, key.recommendation, key.reason, key.improves, key.cannot, key.risk)
+    for text in (*sentences, *(rule["reason"] for rule in key.harmful)):
         assert text.endswith(".")
-        assert not text[0].islower()
         assert "  " not in text
+    assert not any(text[0].islower() for text in sentences if not text.startswith("connect()"))
+    assert key.unit
+    assert key.effect
+    assert key.source
+    assert key.default is not None or key.default_rule
+
+
+def test_no_setting_is_said_to_help_close_wait() -> None:
+    assert not [key.name for key in CATALOGUE.keys.values() if "CLOSE_WAIT" in key.improves]
+    assert "only the program" in CATALOGUE.close_wait
+
+
+def test_the_schema_is_one_and_holds_the_catalogue() -> None:
+    schema = load_schema(SCHEMA)
+    Draft202012Validator.check_schema(schema)
+    assert list(Draft202012Validator(schema).iter_errors(RAW)) == []
+
+
+def test_a_gated_value_names_evidence_that_is_explained() -> None:
+    gates = {value["when"] for key in CATALOGUE.keys.values() for value in key.profiles.values()} - {"always"}
+    assert gates == set(CATALOGUE.evidence) == {"port_pressure", "idle_cutter"}
+
+
+def test_the_never_list() -> None:
+    assert {name: never.remove for name, never in CATALOGUE.never.items()} == {
+        "net.ipv4.tcp_tw_recycle": True,
+        "net.ipv4.tcp_mem": False,
+    }
+
+
+def test_every_setting_of_the_old_snippet_has_a_verdict() -> None:
+    verdicts = {verdict.setting: verdict.verdict for verdict in CATALOGUE.snippet}
+    assert verdicts == {
+        "net.ipv4.tcp_syn_retries = 2": "modify",
+        "net.ipv4.tcp_synack_retries = 2": "modify",
+        "net.ipv4.tcp_keepalive_time = 1200": "modify",
+        "net.ipv4.tcp_keepalive_probes = 5": "keep",
+        "net.ipv4.tcp_orphan_retries = 3": "drop",
+        "net.ipv4.tcp_fin_timeout = 30": "optional",
+        "net.ipv4.tcp_max_syn_backlog = 4096": "drop",
+        "net.ipv4.tcp_syncookies = 1": "keep",
+        "net.ipv4.tcp_tw_reuse = 1": "gated",
+        "net.ipv4.tcp_tw_recycle = 1": "never",
+        "net.core.netdev_max_backlog = 3000": "drop",
+    }
+    for verdict in CATALOGUE.snippet:
+        key, _, value = verdict.setting.partition(" = ")
+        entry = CATALOGUE.keys[key]
+        profiled = [profile for profile in entry.profiles.values() if profile["value"] == value]
+        # What the verdict says is what the profiles and the option do.
+        assert (verdict.verdict == "never") == (entry.never is not None)
+        assert (verdict.verdict == "keep") == any(profile["when"] != "port_pressure" for profile in profiled)
+        assert (verdict.verdict == "gated") == any(profile["when"] == "port_pressure" for profile in profiled)
+        assert (verdict.verdict == "optional") == (entry.option is not None and entry.option["value"] == value)
 
 
 def test_the_defaults_are_this_kernels() -> None:
@@ -173,74 +230,117 @@ def written(tmp_path: Path, data: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"summary": ...}, "lacks summary"),
-        ({"summary": ""}, "summary: is a sentence"),
-        ({"colour": "red"}, "has unknown fields: colour"),
-        ({"namespace": "host"}, "namespace: is 'host', not one of ns, ro, init, global"),
-        ({"semantics": "maybe"}, "semantics: is 'maybe'"),
-        ({"semantics": "leave"}, "is left alone and yet has profiles"),
-        ({"default": 1}, "default: is text or null"),
-        ({"default": None}, "has a default or a default_rule"),
-        ({"removed": 4.12}, "removed: is a quoted kernel version"),
-        ({"range": [2, 1]}, "range: begins above its end"),
-        ({"range": "1..2"}, "range: is a list of two numbers"),
-        ({"allowed": [[None, 1]]}, "allowed: every range has a beginning"),
-        ({"allowed": 1}, "allowed: is a list"),
-        ({"accepts": [1]}, "accepts: is a list of quoted values"),
-        ({"harmful": {}}, "harmful: is a list of rules"),
-        ({"harmful": [{"below": 1}]}, "harmful: lacks reason"),
-        ({"harmful": [{"reason": "R."}]}, "harmful: has 0 conditions"),
-        ({"harmful": [{"reason": "R.", "below": 1, "above": 2}]}, "harmful: has 2 conditions"),
-        ({"harmful": [{"reason": "R.", "below": "1"}]}, "below is a number"),
-        ({"harmful": [{"reason": "R.", "below": True}]}, "below is a number"),
-        ({"harmful": [{"reason": "R.", "any": False}]}, "any is true or absent"),
-        ({"harmful": [{"reason": "R.", "equals": []}]}, "equals is a list of numbers"),
-        ({"harmful": [{"reason": "R.", "between": [1, None]}]}, "between has two ends"),
-        ({"harmful": [{"reason": "R.", "below": 1, "severity": "loud"}]}, "severity: is 'loud'"),
-        ({"harmful": [{"reason": "R.", "below": 1, "only_if_set": 1}]}, "only_if_set is true or false"),
-        ({"profiles": []}, "profiles: is no mapping"),
-        ({"profiles": {"db": {}}}, "profiles: is 'db'"),
-        ({"profiles": {"server": {"value": 1, "when": "always"}}}, "has its value in quotes"),
-        ({"profiles": {"server": {"value": "1", "when": "never"}}}, "when: is 'never'"),
-        ({"option": {"semantics": "at_most"}}, "option: lacks reason, value"),
-        ({"option": {"semantics": "at_most", "value": 1, "reason": "R."}}, "option: has its value in quotes"),
+        ({"summary": ...}, "summary is missing"),
+        ({"summary": ""}, "summary is"),
+        ({"colour": "red"}, "colour is "),
+        ({"scope": "host"}, 'scope is "host"'),
+        ({"match": "maybe"}, 'match is "maybe"'),
+        ({"match": ...}, "has profiles and no match"),
+        ({"never": {"reason": "R."}}, "is never set and yet has profiles"),
+        ({"never": True}, "never is true or false, not an object"),
+        ({"default": 1}, "default is an integer, not a string"),
+        ({"removed": 4.12}, "removed is a number, not a string"),
+        ({"range": [2, 1]}, "range begins above its end"),
+        ({"range": "1..2"}, "range is a string, not a list"),
+        ({"allowed": [[None, 1]]}, "allowed has a range without a beginning"),
+        ({"allowed": 1}, "allowed is an integer, not a list"),
+        ({"accepts": [1]}, "accepts[0] is an integer, not a string"),
+        ({"harmful": {}}, "harmful is an object, not a list"),
+        ({"harmful": [{"below": 1}]}, "reason is missing"),
+        ({"harmful": [{"reason": "R."}]}, "harmful has a rule with 0 conditions"),
+        ({"harmful": [{"reason": "R.", "below": 1, "above": 2}]}, "harmful has a rule with 2 conditions"),
+        ({"harmful": [{"reason": "R.", "below": "1"}]}, "below is a string"),
+        ({"harmful": [{"reason": "R.", "below": True}]}, "below is true or false"),
+        ({"harmful": [{"reason": "R.", "any": False}]}, "any is false, not true"),
+        ({"harmful": [{"reason": "R.", "equals": []}]}, "equals has fewer than 1"),
+        ({"harmful": [{"reason": "R.", "between": [1, None]}]}, "between[1] is null"),
+        ({"harmful": [{"reason": "R.", "between": [2, 1]}]}, "harmful begins above its end"),
+        ({"harmful": [{"reason": "R.", "below": 1, "severity": "loud"}]}, 'severity is "loud"'),
+        ({"harmful": [{"reason": "R.", "below": 1, "only_if_set": 1}]}, "only_if_set is an integer"),
+        ({"profiles": []}, "profiles is a list, not an object"),
+        ({"profiles": {"db": {"value": "1", "when": "always"}}}, 'profiles.db is "db"'),
+        ({"profiles": {"server": {"value": 1, "when": "always"}}}, "value is an integer, not a string"),
+        ({"profiles": {"server": {"value": "1\n2", "when": "always"}}}, "value is"),
+        ({"profiles": {"server": {"value": "1", "when": "never"}}}, 'when is "never"'),
+        ({"option": {"match": "at_most"}}, "option.value is missing"),
+        ({"option": {"match": "at_most", "value": 1, "reason": "R."}}, "value is an integer"),
     ],
 )
 def test_a_fault_is_named_with_its_place(changes: dict[str, object], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(CatalogueError) as caught:
         load_catalogue(broken(tmp_path, "net.core.somaxconn", **changes))
-    assert str(caught.value).startswith("net.core.somaxconn: ")
+    assert str(caught.value).startswith("catalogue.yml: keys.net.core.somaxconn")
     assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ([], "catalogue.yml: holds exactly keys and limits"),
-        ({"keys": {}}, "catalogue.yml: holds exactly keys and limits"),
-        ({"keys": {}, "limits": {"a": {}}}, "keys: is a mapping"),
-        ({"keys": {"Bad Key": {}}, "limits": RAW["limits"]}, "Bad Key: is no dotted sysctl key"),
-        ({"keys": {1: {}}, "limits": RAW["limits"]}, "1: is no dotted sysctl key"),
-        ({"keys": {"a.b": 1}, "limits": RAW["limits"]}, "a.b: is no mapping"),
-        ({"keys": RAW["keys"], "limits": {"L": {}}}, "L: lacks"),
-        (
-            {"keys": RAW["keys"], "limits": {"L": {**RAW["limits"]["LimitNOFILE"], "profiles": ["x"]}}},
-            "L: profiles: is 'x'",
-        ),
+        ([], "is no mapping of keys and limits"),
+        ({"colour": 1}, 'colour is "colour"'),
+        ({"keys": []}, "keys is a list"),
+        ({"keys": {"Bad Key": {}}}, "keys.Bad Key is"),
+        ({"keys": {1: {}}}, "keys.1 is an integer"),
+        ({"keys": {"a.b": 1}}, "keys.a.b is an integer, not an object"),
+        ({"limits": {"LimitNOFILE": {}}}, "limits.LimitNOFILE.summary is missing"),
+        ({"limits": {"LimitCORE": {}}}, "limits.LimitCORE is"),
+        ({"limits": {"LimitNOFILE": {**RAW["limits"]["LimitNOFILE"], "profiles": ["x"]}}}, 'profiles[0] is "x"'),
+        ({"evidence": {"moon": {}}}, "evidence.moon is"),
+        ({"snippet": [{"setting": "a.b = 1", "verdict": "maybe", "today": "T."}]}, 'verdict is "maybe"'),
     ],
 )
 def test_a_fault_of_the_whole_file(data: object, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(CatalogueError) as caught:
         load_catalogue(written(tmp_path, data))
-    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).startswith("catalogue.yml: ")
+    assert sentence in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00", b"keys: !!python/object:os.system {}"])
+def test_a_catalogue_of_ones_own_adds_and_replaces(tmp_path: Path) -> None:
+    own = {
+        "net.core.somaxconn": {
+            "summary": "Ours.",
+            "scope": "ns",
+            "reason": "Measured.",
+            "match": "at_least",
+            "profiles": {"server": {"value": "16384", "when": "always"}},
+        },
+        "net.ipv4.conf.eth0/100.rp_filter": {"summary": "New.", "scope": "ns", "reason": "Ours."},
+    }
+    catalogue = load_catalogue(written(tmp_path, {"keys": own}))
+    assert list(catalogue.keys) == [*KEYS, "net.ipv4.conf.eth0/100.rp_filter"]
+    assert catalogue.profile("server")["net.core.somaxconn"]["value"] == "16384"
+    # A replaced entry is replaced as a whole: nothing of the old one is mixed in.
+    assert "net.core.somaxconn" not in catalogue.profile("mixed")
+    assert catalogue.keys["net.core.somaxconn"].allowed == ()
+    assert load_catalogue() == CATALOGUE
+
+
+def test_the_whole_catalogue_may_be_ones_own(tmp_path: Path) -> None:
+    assert load_catalogue(written(tmp_path, RAW)) == CATALOGUE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a: [", b"\xff\xfe\x00", b"keys: !!python/object:os.system {}", b"keys: {}\nkeys: {}\n", b"[" * 5000],
+)
 def test_no_yaml(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "catalogue.yml"
     path.write_bytes(content)
     with pytest.raises(CatalogueError, match=r"catalogue.yml: no YAML"):
         load_catalogue(path)
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.yml"
+    path.write_text("keys:\n  a.b: {}\n  a.c: {}\n  a.b: {}\n")
+    with pytest.raises(CatalogueError, match=r"a\.b stands twice"):
+        load_catalogue(path)
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(CatalogueError, match="larger than"):
+        load_catalogue("/dev/zero")
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ UNKNOWN, SHADOWED = ("sysctl.unknown_key", "info"), ("sysctl.shadowed", "info")
         (state(RECYCLE, reload="1"), [HARMFUL]),
         (state(RECYCLE, boot="1", certain=False), [HARMFUL]),
         (state(RECYCLE), []),
-        (state(RECYCLE, "0"), [HARMFUL]),
+        (state(RECYCLE, "0"), []),
         # A key that this kernel does not have.
         (state("net.ipv4.tcp_typo", boot="1"), [UNKNOWN]),
         (state("net.ipv4.tcp_typo", reload="1"), [UNKNOWN]),
@@ -286,3 +286,26 @@ def test_any_state_gives_whole_findings(states: list[SysctlState]) -> None:
         assert all(text.isprintable() for text in (finding["subject"], finding["summary"], finding["next_step"]))
         assert len(finding["summary"]) <= 4096
     json.dumps(sysctl_section(states))
+
+
+@pytest.mark.parametrize("field", ["overridden", "shadowed"])
+def test_a_line_that_loses_and_sets_what_no_value_is_right_for_is_named(field: str) -> None:
+    (finding,) = [
+        finding
+        for finding in judge_sysctls([state(RECYCLE, **{field: (LATER,)})], CATALOGUE)
+        if finding["id"] == "sysctl.harmful"
+    ]
+    assert LATER in finding["summary"]
+    assert LATER in finding["next_step"]
+    assert finding["evidence"]["places"] == [LATER]
+
+
+def test_every_line_that_sets_what_no_value_is_right_for_is_to_go() -> None:
+    (finding,) = judge_sysctls([state(RECYCLE, boot="1", overridden=(LATER,))], CATALOGUE)
+    assert finding["evidence"]["places"] == [FILE, LATER]
+    assert finding["next_step"] == f"Correct or remove {RECYCLE} in {FILE} and {LATER}."
+
+
+def test_an_old_kernel_that_has_the_key_switched_off_is_no_finding() -> None:
+    assert found(state(RECYCLE, "0")) == []
+    assert found(state(RECYCLE, "1")) == [HARMFUL]

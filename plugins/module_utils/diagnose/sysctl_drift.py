@@ -150,18 +150,27 @@ def _harmful(state: SysctlState, entry: Mapping[str, Any]) -> dict[str, Any] | N
             for value, place in sources
             if value is not None and _breaks(rule, value) and not (rule.get("only_if_set") and place is None)
         ]
-        if hits:
-            return _harmful_finding(state, entry, rule, hits)
+        losing = [place for place in map(_place, (*state.overridden, *state.shadowed)) if place and rule.get("any")]
+        if hits or losing:
+            return _harmful_finding(state, entry, rule, hits, losing[:_MAX_PLACES])
     return None
 
 
 def _harmful_finding(
-    state: SysctlState, entry: Mapping[str, Any], rule: Mapping[str, Any], hits: list[tuple[str, str | None]]
+    state: SysctlState,
+    entry: Mapping[str, Any],
+    rule: Mapping[str, Any],
+    hits: list[tuple[str, str | None]],
+    losing: list[str],
 ) -> dict[str, Any]:
-    value = hits[0][0]
-    places = list(dict.fromkeys(place for _, place in hits if place))
+    """Name every line; ``losing`` are those that another line or file overrides now, and that would win without it."""
+    value = hits[0][0] if hits else None
+    places = list(dict.fromkeys([*(place for __, place in hits if place), *losing]))
     blamed = " and ".join(dict.fromkeys(place for said, place in hits if place and same_value(state.key, said, value)))
-    if same_value(state.key, state.current, value):
+    if value is None:
+        summary = f"{losing[0]} sets {state.key}, and only another line or file keeps it from being read"
+        next_step = f"Remove {state.key} from {' and '.join(places)}."
+    elif same_value(state.key, state.current, value):
         summary = f"{state.key} is {_quoted(value)}, {f'set by {blamed}' if blamed else 'and no file says so'}"
         next_step = (
             f"Correct or remove {state.key} in {' and '.join(places)}, then set the running value."
