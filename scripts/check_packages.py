@@ -216,8 +216,8 @@ class Check:
         run(create, cwd=example, environment=self.environment)
         if not list((example / "context/_build").rglob(self.packages["collection"].name)):
             raise ValueError("the example's build context does not hold the collection")
-        self._venv("venv-requirements", "-r", str(pip))
-        return f"{len(wanted)} Python requirements install; the example gives a build context"
+        self._venv("venv-requirements", "-r", str(self.work / "source/requirements.txt"))
+        return f"{len(wanted)} Python requirements beside ansible-core, installed; the example gives a build context"
 
     def clone(self) -> str:
         """Make the audit in a fresh clone, twice: the second has nothing to set up."""

@@ -37,12 +37,13 @@ _TIMEOUT_S = 120
 
 
 class WrongCall(NamedTuple):
-    """One call of a role that must be refused, and a word of the refusal."""
+    """One call of a role that must be refused, and words of Ansible's refusal."""
 
     role: str
     entry_point: str
     option: str
     value: object
+    refusal: str
 
 
 def role_names(collection: Path) -> list[str]:
@@ -51,28 +52,25 @@ def role_names(collection: Path) -> list[str]:
 
 
 def wrong_calls(role: Path) -> list[WrongCall]:
-    """Return for each entry point of a role one call with a wrong type.
+    """Return for each entry point of a role one call that must be refused.
+
+    That is a wrong type, else a value that is none of the choices; an entry point whose options take every value has no
+    wrong call.
 
     Raises:
-        ValueError: the role has no argument specification, an entry point of its ``tasks`` is not in it, or an entry
-            point has options, none of which can be wrong.
+        ValueError: the role has no argument specification, or the specification and the files in ``tasks`` disagree.
     """
     files = [role / name for name in _SPECIFICATIONS if (role / name).is_file()]
     if not files:
         raise ValueError(f"role {role.name} has no {_SPECIFICATIONS[0]}")
     specifications: dict[str, Any] = yaml.safe_load(files[0].read_text(encoding="utf-8"))["argument_specs"]
+    if "main" not in specifications:
+        raise ValueError(f"role {role.name} does not document its entry point main")
     calls = []
     for entry_point, specification in specifications.items():
         if not any((role / "tasks" / f"{entry_point}{suffix}").is_file() for suffix in (".yml", ".yaml")):
             raise ValueError(f"role {role.name} documents the entry point {entry_point}, which it does not have")
-        options: Mapping[str, Any] = specification.get("options") or {}
-        call = next(_wrong(role.name, entry_point, options), None)
-        if call is not None:
-            calls.append(call)
-        elif options:
-            raise ValueError(f"role {role.name}, entry point {entry_point}: no option has a type that can be wrong")
-    if "main" not in specifications:
-        raise ValueError(f"role {role.name} does not document its entry point main")
+        calls += list(_wrong(role.name, entry_point, specification.get("options") or {}))[:1]
     return calls
 
 
@@ -80,7 +78,10 @@ def _wrong(role: str, entry_point: str, options: Mapping[str, Any]) -> Iterator[
     for name, option in options.items():
         kind = option.get("type", "str")
         if kind in WRONG:
-            yield WrongCall(role, entry_point, name, WRONG[kind])
+            yield WrongCall(role, entry_point, name, WRONG[kind], f"argument '{name}' is of type")
+    for name, option in options.items():
+        if option.get("choices"):
+            yield WrongCall(role, entry_point, name, "none of them", f"value of {name} must be one of")
 
 
 def _play(collection: str, call: WrongCall) -> list[dict[str, Any]]:
@@ -123,7 +124,7 @@ def check_roles(
                 timeout=_TIMEOUT_S,
             )
             said = done.stdout + done.stderr
-            if done.returncode == 0 or f"argument '{call.option}' is of type" not in said:
+            if done.returncode == 0 or call.refusal not in said:
                 where = f"{collection}.{role}, entry point {call.entry_point}"
                 raise ValueError(f"{where}: {call.option}={call.value!r} was not refused by Ansible:\n{said[-2000:]}")
             refused += 1
