@@ -10,15 +10,17 @@ Source: OCI runtime-spec 1.0 config.json and config-linux.json; systemd's CONTAI
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import uuid
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from images import UID_BASE, UID_COUNT
 
-__all__ = ["CAPABILITIES", "configuration", "seed"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CAPABILITIES", "PREPARE", "configuration", "seed"]
 
 CAPABILITIES = [
     f"CAP_{name}"
@@ -29,6 +31,22 @@ CAPABILITIES = [
         "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ"
     ).split()
 ]
+PREPARE = """\
+set -e
+mkdir -p /run/host/proc
+# One /proc with nothing mounted over it must be visible, or the kernel lets nobody in here mount another
+# (mount_too_revealing() in fs/namespace.c): private process namespaces would not work.
+mount -t proc -o nosuid,nodev,noexec proc /run/host/proc
+# The kernel's is the machine's; who waits for a reboot compares it (ansible.builtin.reboot).
+echo "$1" >/run/host/boot_id
+mount --bind /run/host/boot_id /proc/sys/kernel/random/boot_id
+ip link set lo up
+ip address add "$2" dev eth0
+ip link set eth0 up
+# The machine may have IPv6 switched off.
+ip address add "$3" dev eth0 nodad || true
+"""
+"""Run in a host's namespaces before its first process (sh): boot id, address, IPv6 address."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -111,7 +129,3 @@ def _write(root: Path, name: str, text: str, mode: int = 0o644, owner: int = 0) 
     path.chmod(mode)
     os.chown(path, UID_BASE + owner, UID_BASE + owner)
 
-
-def write_bundle(bundle: Path, name: str, cgroup: str) -> None:
-    """Write the configuration of the container whose tree is ``bundle/root``."""
-    (bundle / "config.json").write_text(json.dumps(configuration(name, bundle / "root", cgroup)), encoding="ascii")

@@ -15,11 +15,13 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
-from lab_container import configuration, seed
+from lab_container import PREPARE, configuration, seed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +79,6 @@ class Host:
             self._boots += 1
             if self._boots == 1:
                 self._make()
-            # A new cgroup each time: the kernel may still be taking the old one down.
             self._write_configuration()
             pidfile = self._bundle / "pid"
             with (self._bundle / "console").open("ab") as console:
@@ -95,6 +96,18 @@ class Host:
             self._watch = os.pidfd_open(self._pid)
             self._attach()
             run("crun", "start", self.name)
+            threading.Thread(target=self._guard, args=(self._boots,), daemon=True).start()
+
+    def _guard(self, boot: int) -> None:
+        """Boot again when the host ends because it reboots itself: then its init is killed by SIGHUP (reboot(2))."""
+        select.select([self._watch], [], [])
+        with self._lock:
+            if self._boots != boot or self._watch < 0 or not self._forget():
+                return
+        try:
+            self.start()
+        except (HostError, OSError, subprocess.SubprocessError) as error:
+            sys.stderr.write(f"{self.name} did not reboot: {error}\n")
 
     def _make(self) -> None:
         for name in ("upper", "work", "root"):
@@ -119,15 +132,9 @@ class Host:
             f"link set {link} master lab up",
         ]
         run("ip", "-batch", "-", text="\n".join(lines))
-        lines = ["link set lo up", f"address add {self._host['address']}/24 dev eth0", "link set eth0 up"]
-        inside = ["nsenter", "-t", str(self._pid), "-n", "ip"]
-        run(*inside, "-batch", "-", text="\n".join(lines))
-        # A machine may have IPv6 switched off.
-        subprocess.run(
-            [*inside, "address", "add", f"{self._host['address6']}/64", "dev", "eth0", "nodad"],
-            check=False,
-            capture_output=True,
-        )
+        addresses = (f"{self._host['address']}/24", f"{self._host['address6']}/64")
+        inside = ("nsenter", "-t", str(self._pid), "--all", "sh", "-c", PREPARE, "sh")
+        run(*inside, str(uuid.uuid4()), *addresses)
 
     def _last_words(self) -> str:
         lines = (self._bundle / "console").read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -238,10 +245,11 @@ class Host:
                     select.select([self._watch], [], [], _HALT_S)
             self._forget()
 
-    def _forget(self) -> None:
+    def _forget(self) -> bool:
+        """Clear away a container that has ended; return whether it ended in order to reboot."""
         if self._watch < 0:
-            return
-        os.waitid(os.P_PIDFD, self._watch, os.WEXITED)
+            return False
+        ended = os.waitid(os.P_PIDFD, self._watch, os.WEXITED)
         os.close(self._watch)
         self._watch = -1
         subprocess.run(["crun", "delete", "--force", self.name], check=False, capture_output=True, timeout=30)
@@ -251,3 +259,4 @@ class Host:
             capture_output=True,
             timeout=30,
         )
+        return ended is not None and ended.si_code == os.CLD_KILLED and ended.si_status == signal.SIGHUP

@@ -9,6 +9,7 @@ one of a dead lab: no process id is trusted, and no other lab's things can be sw
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -75,7 +76,8 @@ def records() -> list[tuple[dict[str, Any], bool]]:
 
 def _lockable(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two who look at once must not take each other for a keeper.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -105,6 +107,10 @@ def clean(lab: dict[str, Any]) -> None:
     mark = lab_of(folder)
     if mark is not None and mark["id"] == lab["id"]:
         shutil.rmtree(folder, ignore_errors=True)
+    else:
+        # Its maker died before it wrote anything, or it is no lab's.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
     short = Path(lab["short"])
     if short.is_symlink():
         short.unlink(missing_ok=True)
