@@ -22,32 +22,25 @@ author:
   - the lastack authors (@lastack)
 requirements:
   - Python 3.9 or newer on the host
+extends_documentation_fragment:
+  - lastack.linux.attributes
+  - lastack.linux.attributes.facts
+  - lastack.linux.look
 options:
   namespaces:
-    description:
-      - Which network namespaces to read.
-      - With V(all), those of containers and the named ones too, which needs root.
-      - With V(host), only the one in which the module runs.
-    type: str
-    choices: [all, host]
     default: all
   top:
-    description:
-      - How many entries each list of the report keeps, worst first. What is cut is counted.
-      - From 1 to 1000.
-    type: int
     default: 20
   min_age_s:
-    description:
-      - A connection in C(CLOSE_WAIT) for less than so many seconds is in transit and no offence.
-      - Where the kernel shows only that the age may lie on either side, the socket counts as undecided.
-    type: float
     default: 60.0
   sockets:
-    description:
-      - Also list the C(CLOSE_WAIT) sockets one by one, up to a cap.
-    type: bool
     default: false
+  gather:
+    default: [all]
+  redact:
+    default: true
+  timeout_s:
+    default: 30.0
   store:
     description:
       - A folder on the controller. Each host's whole report is written there, and the fact becomes a summary of
@@ -58,49 +51,33 @@ options:
       - It is written in check mode too, because it is the output.
       - Needs the result, so it cannot be used with C(async) and C(poll=0).
     type: path
-  gather:
+  _catalogue:
     description:
-      - Which parts to look at. V(all) is all of them, and a name with V(!) in front leaves one out.
-      - The names are V(close_wait), V(dead_sockets), V(time_wait), V(ports), V(listeners), V(descriptors),
-        V(memory), V(conntrack), V(counters) and V(sysctls).
-      - The counts of all TCP states always belong to the report.
-    type: list
-    elements: str
-    default: [all]
-  redact:
-    description:
-      - Replace what may carry a secret (names in paths, credentials in names) before the report leaves the host.
-    type: bool
-    default: true
-  timeout_s:
-    description:
-      - Deadline for the whole look, in seconds, above 0 and up to 3600. What it cut short is said in the report.
-    type: float
-    default: 30.0
+      - Not for tasks. The sysctl catalogue, which the part on the controller hands over, because a host has no YAML
+        reader. What a task sets here is replaced.
+    type: dict
+    default: {}
 attributes:
   check_mode:
-    description: Can run in check mode and do everything it does otherwise, because it only reads.
     support: full
+    details: Does in check mode everything that it does otherwise, because it only reads.
   diff_mode:
-    description: Returns what changes or may change in check mode.
     support: none
     details: Nothing changes.
   facts:
-    description: Returns facts under C(ansible_facts).
     support: full
   async:
     description: Can be used with the C(async) keyword.
     support: full
     details: With O(store) only when C(poll) is above 0.
   action:
-    description: Has a part that runs on the controller.
     support: full
   platform:
-    description: Operating systems it works on.
     support: full
     platforms: linux
 seealso:
   - module: lastack.linux.tcp_run
+    description: Starts and finishes the folder in which O(store) keeps the reports of many hosts.
 notes:
   - Needs no privileges, but sees only its own processes and namespace without root, and says so in the report.
 """
@@ -146,7 +123,7 @@ ansible_facts:
           type: str
           sample: lastack.host/1
         host:
-          description: Which host this is. RV(ansible_facts.lastack.host.name) is what it calls itself.
+          description: Which host this is. C(name) is what it calls itself.
           returned: success
           type: dict
           sample:
@@ -229,7 +206,6 @@ def main() -> None:
             "gather": {"type": "list", "elements": "str", "default": ["all"]},
             "redact": {"type": "bool", "default": True},
             "timeout_s": {"type": "float", "default": 30.0},
-            # The sysctl catalogue, which the action plugin hands over: a host has no YAML reader.
             "_catalogue": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

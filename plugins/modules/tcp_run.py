@@ -19,8 +19,13 @@ description:
   - Works under any strategy. Under C(free) and C(host_pinned), where C(run_once) is not honoured, every host runs it,
     the first one starts the run and the last one finishes it.
   - A finished run in the same folder is replaced as a whole.
+  - The options of M(lastack.linux.tcp_facts) that it takes, too, are only checked and kept in the run's manifest, so
+    that a wrong value is refused before any host is touched.
 author:
   - the lastack authors (@lastack)
+extends_documentation_fragment:
+  - lastack.linux.attributes
+  - lastack.linux.look
 options:
   state:
     description: Whether to start or to finish the run.
@@ -48,42 +53,17 @@ options:
       - Refuse variables that start with this prefix but are none of the audit's, because they are typing errors.
       - Also put before the names of options in messages.
     type: str
-  namespaces:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: str
-    choices: [all, host]
-  top:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: int
-  min_age_s:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: float
-  sockets:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: bool
-  gather:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: list
-    elements: str
-  redact:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: bool
-  timeout_s:
-    description: Checked and kept in the manifest, see M(lastack.linux.tcp_facts).
-    type: float
   become:
     description: Only checked, so that a wrong value is refused before any host is touched.
     type: bool
 attributes:
   check_mode:
-    description: Can run in check mode and do everything it does otherwise, because the run folder is the output.
     support: full
+    details: Does in check mode everything that it does otherwise, because the run folder is the output.
   diff_mode:
-    description: Returns what changes or may change in check mode.
     support: none
     details: Nothing on a host changes.
   action:
-    description: Has a part that runs on the controller.
     support: full
     details: It has no other part.
   bypass_host_loop:
@@ -91,11 +71,12 @@ attributes:
     support: none
     details: Use C(run_once) where the strategy honours it.
   platform:
-    description: Operating systems of the controller it works on.
     support: full
     platforms: posix
+    details: The controller's, because nothing runs on a host.
 seealso:
   - module: lastack.linux.tcp_facts
+    description: Looks at each host and stores its report in the run folder.
 """
 
 EXAMPLES = r"""
@@ -160,7 +141,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 def main() -> None:
     """Say that there is nothing to run on a host."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["started", "finished"], "required": True},
+            "path": {"type": "path"},
+            "hosts": {"type": "list", "elements": "str"},
+            "screen": {"type": "bool", "default": True},
+            "variables_prefix": {"type": "str"},
+            "namespaces": {"type": "str", "choices": ["all", "host"]},
+            "top": {"type": "int"},
+            "min_age_s": {"type": "float"},
+            "sockets": {"type": "bool"},
+            "gather": {"type": "list", "elements": "str"},
+            "redact": {"type": "bool"},
+            "timeout_s": {"type": "float"},
+            "become": {"type": "bool"},
+        },
+        supports_check_mode=True,
+    )
     module.fail_json(msg="tcp_run works on the controller alone; its action plugin was not found.")
 
 

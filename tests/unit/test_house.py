@@ -38,6 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "module_utils.version",
     ),
     "modules": ("module_utils",),
+    "doc_fragments": (),
     "plugin_utils.cli": ("module_utils", "plugin_utils"),
     "plugin_utils": ("module_utils", "plugin_utils"),
     "action": ("module_utils", "plugin_utils"),
@@ -231,6 +232,17 @@ def test_one_subject_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     code = {path: length for path, length in exceptions.items() if not path.is_relative_to(PLUGINS / "modules")}
     assert max(code.values(), default=0) <= TOO_LONG
     assert len(code) <= len(lengths) // 10
+
+
+def test_nothing_is_called_underscore() -> None:
+    """The pylint of ``ansible-test sanity`` refuses the name; the unused is called ``__`` or says what it is."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources("bench", "plugins", "scripts", "tests")
+        for node in ast.walk(tree_of(path))
+        if (isinstance(node, ast.Name) and node.id == "_") or (isinstance(node, ast.arg) and node.arg == "_")
+    ]
+    assert found == []
 
 
 def test_tests_have_names_of_their_own() -> None:

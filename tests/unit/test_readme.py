@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
+from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import LOOK_OPTIONS
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import REMEDIES
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import load_page
 
@@ -33,9 +33,7 @@ def test_variables_are_those_of_the_playbook() -> None:
 
 
 def test_module_options_are_told() -> None:
-    module = (ROOT / "plugins/modules/tcp_facts.py").read_text(encoding="utf-8")
-    options = yaml.safe_load(module.split('DOCUMENTATION = r"""')[1].split('"""')[0])["options"]
-    for name in set(options) - {"top", "catalogue"}:
+    for name in {"store", *LOOK_OPTIONS} - {"top"}:
         assert f"`{name}`" in README, name
 
 

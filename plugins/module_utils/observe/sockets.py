@@ -88,13 +88,13 @@ def read_namespace(  # noqa: PLR0913 - one switch for each part of the answer
     try:
         with sock_diag.SockDiag(_opener(namespace), deadline=deadline) as diag:
             return _by_sock_diag(namespace, diag, wanted)
-    except sock_diag.SockDiagUnavailable as error:
+    except (sock_diag.SockDiagUnavailable, NamespaceUnreadable) as error:
         reason = str(error)
-    except NamespaceUnreadable as error:
-        # Reading another namespace's procfs needs less than entering it, but not less than that it is there.
-        if namespace.pid is None or isinstance(error, NamespaceVanished):
-            raise
-        reason = f"a network namespace cannot be entered: {error}"
+        if isinstance(error, NamespaceUnreadable):
+            # Reading another namespace's procfs needs less than entering it, but the namespace has to be there.
+            if namespace.pid is None or isinstance(error, NamespaceVanished):
+                raise
+            reason = f"a network namespace cannot be entered: {error}"
     sockets = sockets_by_proc_net(namespace, proc, wanted, deadline=deadline)
     sockets.warnings.insert(0, Unseen("sock_diag_unavailable", 1, reason))
     return sockets
