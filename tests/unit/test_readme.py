@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import LOOK_OPTIONS
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import REMEDIES
+from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import LOOK_OPTIONS
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import load_page
 
 ROOT = Path(__file__).parents[2]
