@@ -4,8 +4,8 @@
 """What a run of tests has left on the machine: processes, mounts, cgroups, temporary files, network interfaces.
 
 Processes are told by a mark in the environment that the run was given, or by an ancestor with it; temporary files by
-the folder that it was given as TMPDIR. The rest is compared with how it was before, so nothing else that makes labs
-should run meanwhile.
+the folder that it was given as TMPDIR. The rest is compared with how it was before: labs that others make meanwhile
+may show as leftovers.
 """
 
 from __future__ import annotations
@@ -39,11 +39,19 @@ class Snapshot(NamedTuple):
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return cls(
             mounts=frozenset(line.split()[4] for line in mounts),
-            cgroups=frozenset(folder for folder, _, _ in os.walk(_CGROUPS)),
+            cgroups=frozenset(folder for folder, _, files in os.walk(_CGROUPS) if _empty(Path(folder), files)),
             interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
             files=frozenset(str(path) for path in _lastack_files()),
             settings=frozenset(_settings()),
         )
+
+
+def _empty(cgroup: Path, files: list[str]) -> bool:
+    """Tell whether a cgroup has no process; one that has is found by its processes (cgroups(7), cgroup.events)."""
+    try:
+        return "cgroup.events" in files and "populated 0" in (cgroup / "cgroup.events").read_text(encoding="ascii")
+    except OSError:
+        return False
 
 
 def _lastack_files() -> list[Path]:

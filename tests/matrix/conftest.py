@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a controller, or a controller and a suite, with ids such as ``core-2.16-on-bullseye``."""
-    names = [name for name in ("controller", "suite") if name in metafunc.fixturenames]
-    if names == ["controller", "suite"]:
-        pairs = [((one, suite), f"{one.name}-on-{suite}", one) for one in CONTROLLERS for suite in SUITES]
-    elif names == ["controller"]:
-        pairs = [((one,), one.name, one) for one in CONTROLLERS]
-    else:
+    if "controller" not in metafunc.fixturenames:
         return
+    names = ["controller"]
+    rows: list[tuple[tuple[object, ...], str, Controller]] = [((one,), one.name, one) for one in CONTROLLERS]
+    if "suite" in metafunc.fixturenames:
+        names = ["controller", "suite"]
+        rows = [((one, suite), f"{one.name}-on-{suite}", one) for one in CONTROLLERS for suite in SUITES]
     marks = {True: (), False: (pytest.mark.soak,)}
-    metafunc.parametrize(names, [pytest.param(*values, id=name, marks=marks[one.gate]) for values, name, one in pairs])
+    metafunc.parametrize(names, [pytest.param(*values, id=name, marks=marks[one.gate]) for values, name, one in rows])
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,11 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if reason:
         pytest.skip(reason)
     chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    suites = [suite for suite in SUITES if any(one.get("suite") == suite for one in chosen) and not why_no_suite(suite)]
+    wanted = {one["suite"] for one in chosen if "suite" in one}
+    # A test of a controller alone asks for no suite, and there is no lab without a host.
+    suites = [suite for suite in SUITES if suite in (wanted or SUITES) and not why_no_suite(suite)]
+    if not suites:
+        pytest.skip(" ".join(why_no_suite(suite) for suite in wanted or SUITES))
     hosts = [HostSpec(target(suite), suite) for suite in suites]
     if any(one["controller"].in_host for one in chosen if "controller" in one) and not why_no_suite("trixie"):
         hosts.append(HostSpec(HostSeat.HOST, "trixie"))

@@ -34,7 +34,7 @@ def target(suite: str) -> str:
 def start_leak(lab: Lab, host: str, count: int) -> None:
     """Start the leaking service as a systemd unit; returns when systemd was told that it leaks."""
     program = (HERE / "leaking_service.py").read_text(encoding="utf-8")
-    lab.execute(host, "sh", "-c", "cat >/opt/leaking_service.py", input=program)
+    lab.execute(host, "sh", "-c", "cat >/opt/leaking_service.py", text=program)
     unit = ("--unit=leaking", "--service-type=notify")
     lab.execute(host, "systemd-run", "--quiet", *unit, "/usr/bin/python3", "/opt/leaking_service.py", str(count))
 

@@ -127,7 +127,7 @@ class HostSeat(Seat):
         self._know(targets)
 
     def _inside(self, *command: str, text: str | None = None) -> str:
-        done: subprocess.CompletedProcess[str] = self.lab.execute(self.HOST, *command, input=text, timeout_s=_LIMIT_S)
+        done: subprocess.CompletedProcess[str] = self.lab.execute(self.HOST, *command, text=text, timeout_s=_LIMIT_S)
         return done.stdout
 
     def _put(self, folder: Path, target: str) -> None:
@@ -148,7 +148,7 @@ class HostSeat(Seat):
         hosts, known = {}, []
         for target in targets:
             allow = "mkdir -p -m 700 /root/.ssh && cat >>/root/.ssh/authorized_keys"
-            self.lab.execute(target, "sh", "-c", allow, input=key)
+            self.lab.execute(target, "sh", "-c", allow, text=key)
             address = self.lab.execute(target, "hostname", "-I").stdout.split()[0]
             public = self.lab.execute(target, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout
             known.append(f"{address} {public}")
