@@ -83,7 +83,7 @@ def test_calls_take_the_first_option_that_can_be_wrong(collection: Path) -> None
     ("specifications", "sentence"),
     [
         (None, "role sized has no meta/argument_specs.yml"),
-        ({"undo": {}}, "documents the entry point undo, which it does not have"),
+        ({"main": {}, "undo": {}}, "documents the entry point undo, which it does not have"),
         ({}, "does not document its entry point main"),
     ],
 )
