@@ -26,6 +26,7 @@ __all__ = [
     "MAX_BYTES",
     "FileState",
     "RefusedPath",
+    "check_writable",
     "kind_of",
     "missing_directory",
     "read_state",
@@ -153,6 +154,20 @@ def remove_file(path: str, *, root: str = "/") -> None:
                 flush_directory(directory)
     except FileNotFoundError:
         return
+
+
+def check_writable(path: str, *, root: str = "/") -> None:
+    """Raise what ``write_file`` or ``remove_file`` would raise for this path, as far as that shows beforehand.
+
+    A read-only file system is ``EROFS``, a missing right ``EACCES``, a missing directory above the one that would be
+    made ``ENOENT``.
+    """
+    directory = missing_directory(path, root=root) or path
+    with open_directory(directory.rpartition("/")[0], root=root) as descriptor:
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
+            read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            raise OSError(number, os.strerror(number), path)
 
 
 def remove_leftover(path: str, *, root: str = "/") -> None:

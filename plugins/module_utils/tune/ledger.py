@@ -352,6 +352,8 @@ def _write(directory: int, text: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
             file.flush()
+            # The umask may have taken bits away.
+            os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())
         os.rename(_TEMPORARY, _NAME, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:

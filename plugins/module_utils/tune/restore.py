@@ -17,6 +17,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_value
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import (
     FileState,
     RefusedPath,
+    check_writable,
     read_state,
     remove_file,
     remove_leftover,
@@ -119,6 +120,8 @@ def _restore_file(path: str, entry: FileEntry, *, root: str, force: bool, check:
                 return answer._replace(status="conflict", after=answer.before, error=why)
         if not check:
             _put_back(path, entry, now, root=root)
+        elif now != entry.before:
+            check_writable(path, root=root)
     except RefusedPath as error:
         return answer._replace(status="failed", after=answer.before, error=str(error))
     except OSError as error:
@@ -151,8 +154,8 @@ def _restore_runtime(key: str, entry: RuntimeEntry, *, proc: str, force: bool, c
         if not ours and not force:
             why = f"{key} was changed to {now[:200]!r} by somebody else since; it was left as it is."
             return answer._replace(status="conflict", after=now, error=why)
+        _write_value(path, None if check else entry.before)
         if not check:
-            _write_value(path, entry.before)
             after = _read_value(path)
             if not same_value(key, after, entry.before):
                 why = f"{key} was set to {entry.before[:200]!r} and the kernel made {after[:200]!r} of it."
@@ -201,9 +204,12 @@ def _read_value(path: str) -> str:
     return read_head(path, _MAX_VALUE_BYTES).decode("utf-8", "backslashreplace").strip()
 
 
-def _write_value(path: str, value: str) -> None:
+def _write_value(path: str, value: str | None) -> None:
+    """Write a value; with ``None`` only find out whether the kernel would let us."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
+        if value is None:
+            return
         data = value.encode() + b"\n"
         # One write(2): a sysctl takes a value whole (proc_dointvec and its kin refuse a later offset).
         if os.write(descriptor, data) != len(data):
