@@ -9,24 +9,22 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hatchling.build
 import pytest
 import yaml
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
+from archives import ALLOWED, PREFIX, Member, faults, read_archive
+from check_packages import metadata_faults
 from test_all import judge, read_junit, suites
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ("plugins", "playbooks", "roles", "meta")
-PREFIX = "ansible_collections/lastack/linux/"
+SHIPPED = ("agent", "meta", "playbooks", "plugins", "roles")
+LISTS = {"bindep.txt", "requirements.txt"}
+"""What meta/execution-environment.yml names."""
 
 
 def shipped_files() -> set[str]:
@@ -40,34 +38,32 @@ def pyproject() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Name to content of every file of the wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    before = Path.cwd()
-    os.chdir(ROOT)
-    try:
-        name = hatchling.build.build_wheel(str(folder))
-    finally:
-        os.chdir(before)
-    with zipfile.ZipFile(folder / name) as archive:
-        return {one: archive.read(one) for one in archive.namelist()}
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Member]:
+    return built_by_hatchling(tmp_path_factory.mktemp("wheel"), "build_wheel")
 
 
 @pytest.fixture(scope="module")
-def tarball(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Name to content of every file of the collection's tarball."""
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Member]:
+    return built_by_hatchling(tmp_path_factory.mktemp("sdist"), "build_sdist")
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Member]:
     folder = tmp_path_factory.mktemp("collection")
     command = [str(Path(sys.executable).with_name("ansible-galaxy")), "collection", "build", "--output-path"]
     environment = {**os.environ, "ANSIBLE_HOME": str(folder / "home")}
     subprocess.run([*command, str(folder)], check=True, cwd=ROOT, env=environment, capture_output=True, timeout=120)
-    contents = {}
-    with tarfile.open(folder / f"lastack-linux-{VERSION}.tar.gz") as archive:
-        for member in archive:
-            assert member.isfile() or member.isdir(), f"{member.name} is a link or worse"
-            file = archive.extractfile(member)
-            if file is not None:
-                contents[member.name] = file.read()
-    return contents
+    return read_archive(folder / f"lastack-linux-{VERSION}.tar.gz")
+
+
+def built_by_hatchling(folder: Path, hook: str) -> dict[str, Member]:
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        name = getattr(hatchling.build, hook)(str(folder))
+    finally:
+        os.chdir(before)
+    return read_archive(folder / name)
 
 
 def test_versions_agree() -> None:
@@ -85,40 +81,56 @@ def test_every_test_tool_is_pinned() -> None:
         assert "==" in requirement
 
 
-def test_wheel_holds_the_collection(wheel: dict[str, bytes]) -> None:
+def test_wheel_holds_the_collection(wheel: dict[str, Member]) -> None:
     ours = {name.removeprefix(PREFIX) for name in wheel if name.startswith(PREFIX)}
     assert shipped_files() <= ours
-    assert ours - shipped_files() == {"galaxy.yml"}
+    assert ours - shipped_files() == {"galaxy.yml"} | LISTS
 
 
-def test_wheel_holds_nothing_else(wheel: dict[str, bytes]) -> None:
+def test_wheel_holds_nothing_else(wheel: dict[str, Member]) -> None:
     information = f"lastack-{VERSION}.dist-info/"
     assert [name for name in wheel if not name.startswith((PREFIX, information))] == []
     assert f"{information}licenses/LICENSE" in wheel
-    entry = wheel[f"{information}entry_points.txt"].decode()
+    entry = wheel[f"{information}entry_points.txt"].content.decode()
     assert "lastack = ansible_collections.lastack.linux.plugins.plugin_utils.cli.main:main" in entry
-    assert f"Version: {VERSION}\n" in wheel[f"{information}METADATA"].decode()
+    assert f"Version: {VERSION}\n" in wheel[f"{information}METADATA"].content.decode()
 
 
-def test_tarball_holds_the_collection(tarball: dict[str, bytes]) -> None:
-    assert shipped_files() | {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= set(tarball)
+def test_wheel_has_metadata_that_an_index_takes(wheel: dict[str, Member]) -> None:
+    assert metadata_faults(wheel) == []
 
 
-def test_tarball_holds_nothing_of_the_clone(tarball: dict[str, bytes]) -> None:
-    tops = {name.partition("/")[0] for name in tarball}
-    clone = {"tests", "bench", "scripts", "collections", "lastack-runs", "pyproject.toml", "Makefile", ".venv", ".git"}
-    assert not tops & clone
-    assert [name for name in tops if name.startswith(".")] == []
-    assert [name for name in tarball if name.endswith(".pyc") or "__pycache__" in name] == []
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (b"License-Expression: GPL-3.0-or-later", b"License-Expression: GPL3 or so", "license"),
+        (b"Requires-Python: >=3.11", b"Requires-Python: newer", "requires-python"),
+        (b"License-File: LICENSE", b"License-File: COPYING", "the licence file COPYING is named, but not there"),
+        (b"text/markdown", b"text/plain", "the description is not said to be Markdown"),
+    ],
+)
+def test_bad_metadata_is_said(wheel: dict[str, Member], old: bytes, new: bytes, sentence: str) -> None:
+    name = f"lastack-{VERSION}.dist-info/METADATA"
+    assert old in wheel[name].content
+    bad = {**wheel, name: Member("file", wheel[name].content.replace(old, new, 1))}
+    (found,) = metadata_faults(bad)
+    assert sentence in found
 
 
-@pytest.mark.parametrize("package", ["wheel", "tarball"])
-def test_no_path_of_the_builder(package: str, request: pytest.FixtureRequest) -> None:
-    contents: Mapping[str, bytes] = request.getfixturevalue(package)
-    for name, content in contents.items():
-        assert not name.startswith("/")
-        assert ".." not in Path(name).parts
-        assert str(ROOT).encode() not in content, name
+def test_sdist_holds_what_builds_the_wheel(sdist: dict[str, Member]) -> None:
+    folder = f"lastack-{VERSION}/"
+    held = {name.removeprefix(folder) for name in sdist}
+    assert shipped_files() | LISTS | {"LICENSE", "README.md", "galaxy.yml", "pyproject.toml"} <= held
+
+
+def test_collection_holds_what_is_used(collection: dict[str, Member]) -> None:
+    assert shipped_files() | LISTS | {"README.md", "LICENSE", "MANIFEST.json", "FILES.json"} <= set(collection)
+
+
+@pytest.mark.parametrize("package", list(ALLOWED))
+def test_packages_hold_nothing_of_the_clone_or_the_machine(package: str, request: pytest.FixtureRequest) -> None:
+    """No test, cache, link, key, token, home, and no path of the builder."""
+    assert faults(package, request.getfixturevalue(package), [str(ROOT)]) == []
 
 
 def test_editable_installs_link_and_never_copy() -> None:
