@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
-from bindep.depends import Depends
+from bindep.depends import Depends  # type: ignore[import-untyped] # it ships no types
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
