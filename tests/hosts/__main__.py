@@ -63,37 +63,41 @@ def _specs(given: list[str]) -> list[HostSpec]:
     return specs
 
 
+def _say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
 def _run(options: argparse.Namespace) -> int:
-    if options.what == "why":
-        if reason := why_not():
-            raise LabError(reason)
-    elif options.what == "build":
-        if reason := why_not():
-            raise LabError(reason)
+    if options.what in {"why", "build"} and (reason := why_not()):
+        raise LabError(reason)
+    if options.what == "build":
         for suite in options.suite or SUITES:
-            print(image(suite))
+            _say(image(suite))
     elif options.what == "up":
         lab = Lab(_specs(options.host), folder=options.folder, owner=options.owner)
         lab.up()
-        print(lab.inventory)
+        _say(lab.inventory)
     elif options.what == "down":
         down(options.folder)
     elif options.what == "list":
-        for known, alive in lab_registry.records():
-            names = " ".join(f"{host['name']}={host['suite']}" for host in known["hosts"])
-            print(f"{'alive' if alive else 'dead'} {known['folder']} {names}")
+        _list()
     elif options.what == "sweep":
-        for folder in lab_registry.sweep():
-            print(folder)
-    else:
+        sys.stdout.writelines(f"{folder}\n" for folder in lab_registry.sweep())
+    elif options.what != "why":
         return _with_lab(Lab.at(options.folder), options)
     return 0
+
+
+def _list() -> None:
+    for known, alive in lab_registry.records():
+        names = " ".join(f"{host['name']}={host['suite']}" for host in known["hosts"])
+        _say(f"{'alive' if alive else 'dead'} {known['folder']} {names}")
 
 
 def _with_lab(lab: Lab, options: argparse.Namespace) -> int:
     if options.what == "state":
         for name, state in lab.state().items():
-            print(f"{name} {state}")
+            _say(f"{name} {state}")
     elif options.what in {"execute", "ssh"}:
         lab.check_host(options.name)
         command = options.command[1:] if options.command[:1] == ["--"] else options.command

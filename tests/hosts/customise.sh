@@ -22,9 +22,8 @@ END
 chroot "$root" useradd --gid operator --create-home --shell /bin/bash operator
 echo 'operator ALL=(ALL) NOPASSWD: ALL' >"$root"/etc/sudoers.d/operator
 chmod 440 "$root"/etc/sudoers.d/operator
-for home in root home/operator; do
-    mkdir -m 700 -p "$root/$home/.ssh"
-done
+mkdir -p "$root/root/.ssh" "$root/home/operator/.ssh"
+chmod 700 "$root/root/.ssh" "$root/home/operator/.ssh"
 chroot "$root" chown operator:operator /home/operator/.ssh
 
 # What cannot run in a container, or reaches for the machine's kernel.
@@ -38,4 +37,4 @@ for unit in console-getty.service getty.target getty@.service systemd-udevd.serv
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 chroot "$root" systemctl enable ssh.service
-rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/usr/share/doc/* "$root"/usr/share/man/*
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb

@@ -22,15 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "PREPARE", "configuration", "seed"]
 
-CAPABILITIES = [
-    f"CAP_{name}"
-    for name in (
-        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
-        "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT "
-        "SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
-        "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ"
-    ).split()
-]
+_CAPABILITIES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ
+"""
+CAPABILITIES = [f"CAP_{name}" for name in _CAPABILITIES.split()]
 PREPARE = """\
 set -e
 mkdir -p /run/host/proc
@@ -94,7 +92,12 @@ def configuration(name: str, root: Path, cgroup: str) -> dict[str, object]:
                 "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
             },
             _tmpfs("/dev/shm", "1777", "noexec"),
-            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
+            {
+                "destination": "/dev/mqueue",
+                "type": "mqueue",
+                "source": "mqueue",
+                "options": ["nosuid", "noexec", "nodev"],
+            },
             _tmpfs("/run", "755"),
             _tmpfs("/run/lock", "1777", "noexec"),
             _tmpfs("/tmp", "1777"),
@@ -128,4 +131,3 @@ def _write(root: Path, name: str, text: str, mode: int = 0o644, owner: int = 0) 
     path.write_text(text, encoding="ascii")
     path.chmod(mode)
     os.chown(path, UID_BASE + owner, UID_BASE + owner)
-

@@ -47,7 +47,9 @@ def _connect(folder: str) -> socket.socket:
     return connection
 
 
-def ask(folder: str, question: dict[str, object], descriptors: tuple[int, ...] = ()) -> tuple[dict[str, object], list[int]]:
+def ask(
+    folder: str, question: dict[str, object], descriptors: tuple[int, ...] = ()
+) -> tuple[dict[str, object], list[int]]:
     """Ask the leader of a lab; return its answer and the descriptors with it. ``OSError`` if there is no leader."""
     with _connect(folder) as connection:
         line = json.dumps(question).encode() + b"\n"

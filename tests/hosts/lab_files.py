@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from lab_registry import MARK, NEW_MARK
 
 __all__ = ["write_files"]
 
@@ -22,13 +23,13 @@ HERE = Path(__file__).resolve().parent
 def write_files(folder: Path, lab: dict[str, Any]) -> None:
     """Fill the empty folder of a new lab."""
     # First: it tells a sweep that this folder is a lab's.
-    new = folder / ".lab.json"
+    new = folder / NEW_MARK
     new.write_text(json.dumps(lab), encoding="utf-8")
-    new.rename(folder / "lab.json")
+    new.rename(folder / MARK)
     for name in ("keys", "cp", "home"):
         (folder / name).mkdir(mode=0o700)
     if lab["short"]:
-        os.symlink(folder, lab["short"])
+        Path(lab["short"]).symlink_to(folder)
     for name in ("user", "host"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lastack", "-f", str(folder / "keys" / name)]
         subprocess.run(command, check=True, timeout=20, stdin=subprocess.DEVNULL)

@@ -24,6 +24,7 @@ from typing import Any
 
 from lab_control import read_line
 from lab_host import Host, HostError, run
+from lab_registry import MARK
 
 __all__: list[str] = []
 
@@ -170,7 +171,7 @@ def main() -> None:
     listener, ready, owner = (int(text) for text in sys.argv[2:5])
     os.umask(0o022)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    lab = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
+    lab = json.loads((folder / MARK).read_text(encoding="utf-8"))
     ends = [0, *([owner] if owner >= 0 else [])]
     leader = Leader(lab, folder)
     leader.serve(socket.socket(fileno=listener), ends, ready, time.monotonic() + lab["life_s"])

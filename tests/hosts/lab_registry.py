@@ -20,9 +20,10 @@ from typing import Any
 
 from images import cache_folder, locked
 
-__all__ = ["cgroup_tree", "clean", "lab_of", "record", "records", "remove_cgroup", "sweep"]
+__all__ = ["MARK", "NEW_MARK", "cgroup_tree", "clean", "lab_of", "record", "records", "remove_cgroup", "sweep"]
 
-_MARK = "lab.json"
+MARK = "lab.json"
+NEW_MARK = ".lab.json"
 _GONE_S = 10.0
 
 
@@ -55,7 +56,7 @@ def record(lab: dict[str, Any]) -> int:
 def lab_of(folder: Path) -> dict[str, Any] | None:
     """Return what a folder says of its lab, alive or dead; ``None`` if it is not a lab's."""
     try:
-        lab = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+        lab = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return lab if isinstance(lab, dict) and {"id", "hosts", "cgroup"} <= set(lab) else None
@@ -110,6 +111,7 @@ def clean(lab: dict[str, Any]) -> None:
     else:
         # Its maker died before it wrote anything, or it is no lab's.
         with contextlib.suppress(OSError):
+            (folder / NEW_MARK).unlink(missing_ok=True)
             folder.rmdir()
     short = Path(lab["short"])
     if short.is_symlink():
@@ -121,15 +123,11 @@ def remove_cgroup(top: Path) -> None:
     """Kill every process of a cgroup and its children, then remove them all; bounded in time."""
     deadline = time.monotonic() + _GONE_S
     while top.is_dir() and time.monotonic() < deadline:
-        try:
+        # Not before Linux 5.14; the processes died with their namespace anyway.
+        with contextlib.suppress(OSError):
             (top / "cgroup.kill").write_text("1", encoding="ascii")
-        except OSError:
-            # Before Linux 5.14; the processes died with their namespace anyway.
-            pass
         for path, _, _ in os.walk(top, topdown=False):
-            try:
+            with contextlib.suppress(OSError):
                 Path(path).rmdir()
-            except OSError:
-                continue
         if top.is_dir():
             time.sleep(0.02)
