@@ -39,17 +39,17 @@ class Snapshot(NamedTuple):
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return cls(
             mounts=frozenset(line.split()[4] for line in mounts),
-            cgroups=frozenset(folder for folder, _, files in os.walk(_CGROUPS) if _empty(Path(folder), files)),
+            cgroups=frozenset(str(path) for path in _CGROUPS.rglob("lastack*") if _is_empty_cgroup(path)),
             interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
             files=frozenset(str(path) for path in _lastack_files()),
             settings=frozenset(_settings()),
         )
 
 
-def _empty(cgroup: Path, files: list[str]) -> bool:
+def _is_empty_cgroup(folder: Path) -> bool:
     """Tell whether a cgroup has no process; one that has is found by its processes (cgroups(7), cgroup.events)."""
     try:
-        return "cgroup.events" in files and "populated 0" in (cgroup / "cgroup.events").read_text(encoding="ascii")
+        return "populated 0" in (folder / "cgroup.events").read_text(encoding="ascii")
     except OSError:
         return False
 

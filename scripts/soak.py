@@ -93,7 +93,7 @@ def _pytest(name: str, *arguments: str, limit_s: float) -> Callable[[Clock], Out
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             junit = Path(folder) / "junit.xml"
-            quiet = ["-p", "no:cacheprovider", f"--junitxml={junit}", "--durations=10"]
+            quiet = ["-p", "no:cacheprovider", f"--junitxml={junit}", "--durations=10", "--tb=short"]
             status = clock.run([sys.executable, "-m", "pytest", *quiet, *arguments], {}, limit_s)
             passed, failed, skipped, skips = read_junit(junit) if junit.exists() else (0, 0, 0, {})
         result = judge(status, passed, failed)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from controllers import Controller
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a controller, or a controller and a suite, with ids such as ``core-2.16-on-bullseye``."""
