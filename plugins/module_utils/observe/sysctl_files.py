@@ -18,9 +18,9 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.records impo
 from ansible_collections.lastack.linux.plugins.module_utils.observe.rooted_files import RootedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["Assignment", "Resolution", "resolve", "sysctl_key", "sysctl_path"]
+__all__ = ["Assignment", "Resolution", "assignments", "parse_file", "resolve", "sysctl_key", "sysctl_path"]
 
 _DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _NOTHING = "/dev/null"
@@ -82,10 +82,11 @@ class _File(NamedTuple):
 class _Look:
     """Reads each file once and keeps count of what it could not read."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, overlay: Mapping[str, bytes | None] | None = None) -> None:
         self.files = RootedFiles(root)
         self.misses: dict[str, list[str]] = {}
-        self._contents: dict[str, bytes | None] = {}
+        self._overlay = dict(overlay or {})
+        self._contents = dict(self._overlay)
 
     def missed(self, code: str, what: str) -> None:
         """Remember once that something was not seen."""
@@ -103,13 +104,23 @@ class _Look:
 
     def names(self, resolved: str, directory: str) -> list[str]:
         """Return the names in a directory; none when there is no such directory."""
+        placed = [(*path.rpartition("/")[::2], content) for path, content in self._overlay.items()]
+        laid = {name: content for parent, name, content in placed if parent == resolved}
         try:
-            return self.files.names(resolved)
+            names = self.files.names(resolved)
         except (FileNotFoundError, NotADirectoryError):
-            return []
+            names = []
         except OSError:
             self.missed("sysctl_file_unreadable", directory)
-            return []
+            names = []
+        return [name for name in names if name not in laid] + [name for name in laid if laid[name] is not None]
+
+    def is_regular(self, path: str) -> bool:
+        """Whether a file stands at ``path`` once links are followed."""
+        resolved = self.files.locate(path)
+        if resolved in self._overlay:
+            return self._overlay[resolved] is not None
+        return self.files.is_regular(path)
 
     def content(self, file: _File) -> bytes | None:
         """Return what a file holds; ``None`` when it could not be read or when a dangling link stands there."""
@@ -155,21 +166,24 @@ def sysctl_key(path: str) -> str:
     return path.translate(_SWAP)
 
 
-def resolve(*, root: str = "/", keys: Iterable[str] = ()) -> Resolution:
+def resolve(
+    *, root: str = "/", keys: Iterable[str] = (), overlay: Mapping[str, bytes | None] | None = None
+) -> Resolution:
     """Say which file and line decides each sysctl, at boot and on reload.
 
     Args:
         root: Where the host's file system is; links are followed inside it, never out of it.
         keys: Keys that the kernel has, in either spelling; only these are matched by glob assignments.
+        overlay: Contents that are planned, by path on the host without a link in it; ``None``: no such file.
 
     Never raises: what could not be read is in ``unseen``, and ``certain`` is then false. Source: sysctl.d(5),
     sysctl(8), both loaders measured (systemd 252, procps 4.0.2). Credentials of systemd-sysctl are told, not read.
     """
-    look = _Look(root)
+    look = _Look(root, overlay)
     known = sorted({sysctl_path(key) for key in keys})
     boot_files = _visible(look, dot_files=False)
     reload_files = _visible(look, dot_files=True)
-    if look.files.is_regular(_RELOAD_LAST):
+    if look.is_regular(_RELOAD_LAST):
         reload_files.append(_File(_RELOAD_LAST, look.files.locate(_RELOAD_LAST) or _RELOAD_LAST, ()))
     boot, overridden = _boot(look, boot_files, known)
     for path in _CREDENTIALS:
@@ -188,6 +202,33 @@ def resolve(*, root: str = "/", keys: Iterable[str] = ()) -> Resolution:
         unseen=unseen,
         certain=not unseen,
     )
+
+
+def parse_file(content: bytes) -> list[tuple[str, Assignment]]:
+    """Return the explicit assignments in one file's content, by dotted key; the file's name is empty."""
+    return [
+        (sysctl_key(line.key), Assignment(line.value, "", line.number))
+        for line in _parse(content, procps=False)
+        if line.value is not None and not line.glob
+    ]
+
+
+def assignments(keys: Collection[str], *, root: str = "/") -> list[tuple[str, Assignment]]:
+    """Return every line that gives one of ``keys`` a value, in any file that either loader finds, hidden or not.
+
+    Globs are no such lines. Of a file with several names each name is told. Never raises.
+    """
+    look = _Look(root)
+    wanted = {sysctl_key(sysctl_path(key)) for key in keys}
+    paths = [path for file in _visible(look, dot_files=True) for path in (file.path, *file.hides)]
+    if _RELOAD_LAST not in paths and look.is_regular(_RELOAD_LAST):
+        paths.append(_RELOAD_LAST)
+    return [
+        (key, line._replace(file=_shown(path)))
+        for path in paths
+        for key, line in parse_file(look.content(_File(path, look.files.locate(path) or path, ())) or b"")
+        if key in wanted
+    ]
 
 
 def _visible(look: _Look, *, dot_files: bool) -> list[_File]:
