@@ -24,6 +24,7 @@ __all__ = [
     "NamespaceSockets",
     "NetworkNamespace",
     "OwnerScan",
+    "PortPressure",
     "Process",
     "SysctlState",
     "TcpInfo",
@@ -108,6 +109,17 @@ class Destination(NamedTuple):
     """Sockets whose local port lies in the automatic range, every state but LISTEN."""
     time_wait: int
     """Of ``used``, those in TIME_WAIT."""
+
+
+class PortPressure(NamedTuple):
+    """How short of automatic local ports one network namespace is, and what listens there."""
+
+    used_percent: float | None
+    """Of the usable ports, towards the destination that uses most; ``None``: unknown."""
+    destination: str
+    """That destination as ``address:port``; empty when there is none."""
+    listeners: frozenset[int]
+    """Ports on which something listens."""
 
 
 class NamespaceSockets(NamedTuple):

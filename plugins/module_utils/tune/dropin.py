@@ -35,12 +35,16 @@ class Line(NamedTuple):
     value: str
     asked: str = ""
     """What was asked for, where the kernel accepted something else."""
+    reason: str = ""
+    """Why, for whoever reads the file."""
 
 
 def dropin_content(lines: Iterable[Line]) -> bytes | None:
     """Return the file; ``None`` when there is nothing to say in it."""
     parts = []
     for line in lines:
+        if line.reason:
+            parts.append(f"# {line.reason}\n")
         if line.asked:
             parts.append(f"# {line.key} = {line.asked} was asked for; this is what the kernel accepted.\n")
         minus = "-" if line.key.startswith(_MODULE_KEYS) else ""
@@ -50,9 +54,8 @@ def dropin_content(lines: Iterable[Line]) -> bytes | None:
 
 def dropin_lines(content: bytes) -> dict[str, Line]:
     """Return the lines of a file that ``dropin_content`` made, by key and in their order."""
-    asked = dict(
-        match.groups() for match in map(_LESS.fullmatch, content.decode("utf-8", "replace").split("\n")) if match
-    )
+    text = content.decode("utf-8", "replace")
+    asked = {match[1]: match[2] for match in map(_LESS.fullmatch, text.split("\n")) if match}
     return {key: Line(key, line.value, asked.get(key, "")) for key, line in parse_file(content)}
 
 

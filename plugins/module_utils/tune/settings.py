@@ -14,7 +14,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_value
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["MATCHES", "NEEDS", "SCOPES", "Ranges", "Setting", "SettingsError", "is_whole", "parse_settings"]
+__all__ = ["MATCHES", "NEEDS", "SCOPES", "Setting", "SettingsError", "is_whole", "parse_settings"]
 
 MATCHES = ("exact", "at_least", "at_most", "wider", "union")
 """How the value that runs is held against the value that is asked for."""
@@ -23,8 +23,6 @@ SCOPES = ("ns", "ro", "init", "global", "")
 the machine; empty is unknown."""
 NEEDS = ("", "port_pressure")
 """The evidence of this host without which a setting is not applied."""
-
-Ranges = tuple[tuple[int | None, int | None], ...] if TYPE_CHECKING else tuple
 
 _MAX_VALUE = 1 << 16
 _LONGEST_KEY = 255
@@ -55,7 +53,7 @@ class Setting(NamedTuple):
     scope: str = ""
     accepts: tuple[str, ...] = ()
     """Further values that are as good under ``exact``."""
-    allowed: Ranges = ()
+    allowed: tuple[tuple[int | None, int | None], ...] = ()
     """Ranges of the first number that are ever written; empty: no opinion."""
     range: tuple[int | None, int | None] = (None, None)
     """Lowest and highest number that the kernel takes, which only the prediction of a check needs."""

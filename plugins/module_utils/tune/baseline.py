@@ -1,0 +1,317 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The baseline: recorded in the ledger, set through /proc/sys, persisted in one drop-in, verified by reading back."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Unseen
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import resolve, sysctl_path
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_managers import find_managers
+from ansible_collections.lastack.linux.plugins.module_utils.tune.dropin import (
+    DROPIN,
+    Line,
+    dropin_content,
+    dropin_lines,
+    is_ours,
+)
+from ansible_collections.lastack.linux.plugins.module_utils.tune.enclosure import enclosure
+from ansible_collections.lastack.linux.plugins.module_utils.tune.file_changes import FilePlan, change_file
+from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import RefusedPath, kind_of, read_state
+from ansible_collections.lastack.linux.plugins.module_utils.tune.harmful_lines import find_harmful, plan_removal
+from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import PATH, open_ledger
+from ansible_collections.lastack.linux.plugins.module_utils.tune.match import satisfies
+from ansible_collections.lastack.linux.plugins.module_utils.tune.plan import KEEP, WRITE, View, plan
+from ansible_collections.lastack.linux.plugins.module_utils.tune.port_gate import PortGate
+from ansible_collections.lastack.linux.plugins.module_utils.tune.restore import SYSCTL, restore
+from ansible_collections.lastack.linux.plugins.module_utils.tune.results import (
+    BaselineResult,
+    FileChange,
+    KeyResult,
+    differences,
+)
+from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime_changes import Outcome, apply_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import PortPressure
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import Resolution
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_managers import Manager
+    from ansible_collections.lastack.linux.plugins.module_utils.tune.harmful_lines import Edit, HarmfulLine
+    from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import Ledger
+    from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import Setting
+
+__all__ = ["STATES", "Baseline", "apply_baseline"]
+
+STATES = ("present", "absent", "restored")
+
+_PERSISTED = ("ok", "changed", "kept", "clamped")
+# A file that takes part in the order of names and says nothing.
+_SILENT = b"\n"
+
+
+class Baseline(NamedTuple):
+    """What is asked for, and how."""
+
+    settings: Sequence[Setting] = ()
+    state: str = "present"
+    path: str = DROPIN
+    persist: bool = True
+    check: bool = False
+    force: bool = False
+    remove_harmful: bool = False
+    never: Mapping[str, str] = {}
+    """Keys for which no value is right, with the reason: lines that set them are told, and removed if asked."""
+    evidence: Callable[[], PortPressure] | None = None
+    root: str = "/"
+    proc: str = "/proc"
+
+
+def apply_baseline(asked: Baseline) -> BaselineResult:
+    """Bring this host to what is asked for, or back, and say per key what became of it.
+
+    ``present``: the kernel and the drop-in hold the settings. ``absent``: the lines of the named keys, of all keys if
+    none is named, leave the drop-in. ``restored``: all of sysctls that the ledger knows is again what it was.
+
+    Raises:
+        LedgerError: the ledger cannot be used or written; then nothing, or nothing more, is changed.
+        RefusedPath: the drop-in's path is none, or something else stands there; nothing is changed.
+        OSError: the drop-in cannot be read; nothing is changed.
+    """
+    if kind_of(asked.path) != "sysctl_dropin":
+        raise RefusedPath(f"path: {asked.path} is no /etc/sysctl.d/NAME.conf.")
+    with open_ledger(root=asked.root, proc=asked.proc, check=asked.check) as ledger:
+        if asked.state == "restored":
+            return _restored(asked, ledger)
+        if asked.state == "absent":
+            return _absent(asked, ledger)
+        return _present(asked, ledger)
+
+
+def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
+    existing = read_state(asked.path, root=asked.root) if asked.persist else None
+    if existing is not None and not is_ours(existing.content) and not asked.force:
+        raise RefusedPath(
+            f"{asked.path} is there and was not written by this module; give another path, or force: what it holds now "
+            "is then kept in the ledger."
+        )
+    lines = dropin_lines(existing.content) if existing is not None and is_ours(existing.content) else {}
+    harmful, edits = _harmful(asked)
+    planned: dict[str, bytes | None] = {edit.path: edit.content for edit in edits}
+    keys = _existing(asked)
+    others = resolve(root=asked.root, keys=keys, overlay={**planned, asked.path: _SILENT}) if asked.persist else None
+    view = View(
+        others=others,
+        lines=lines,
+        gate=PortGate(
+            asked.settings,
+            applied_before=lines.keys() | ledger.runtime.keys(),
+            evidence=asked.evidence,
+            proc=asked.proc,
+        ),
+        enclosed=enclosure(proc=asked.proc, root=asked.root),
+        check=asked.check,
+        proc=asked.proc,
+    )
+    plans = [plan(setting, view) for setting in asked.settings]
+    outcomes = apply_runtime(plans, ledger, proc=asked.proc, check=asked.check)
+    file_error = ""
+    changes: list[FileChange] = []
+    if asked.persist:
+        content = dropin_content(_dropin(outcomes, lines))
+        dropin = FilePlan(asked.path, existing, content)
+        file_error = _change(dropin, ledger, asked, changes)
+        planned[asked.path] = content
+        if file_error:
+            file_error = f"{asked.path} could not be written ({file_error}); the values hold until the next boot."
+            planned.pop(asked.path)
+    broken = {}
+    for edit in edits:
+        why = _change(FilePlan(edit.path, edit.state, edit.content), ledger, asked, changes)
+        if why:
+            broken[edit.path] = f"{edit.path} could not be written ({why})."
+            planned.pop(edit.path)
+    harmful = [_told(line, broken) for line in harmful]
+    files = resolve(root=asked.root, keys=keys, overlay=planned if asked.check else None)
+    judged = asked.persist and not file_error
+    results = [_result(outcome, files, asked.path, judged=judged) for outcome in outcomes]
+    failed = [one.key for one, outcome in zip(results, outcomes) if outcome.fails or one.status == "shadowed"]
+    return _answer(asked, files, results, changes)._replace(
+        failed_keys=tuple(failed),
+        file_error=file_error,
+        harmful=tuple(harmful),
+        managers=tuple(_managers(asked)),
+    )
+
+
+def _absent(asked: Baseline, ledger: Ledger) -> BaselineResult:
+    existing = read_state(asked.path, root=asked.root)
+    ours = existing is not None and is_ours(existing.content)
+    lines = dropin_lines(existing.content) if existing is not None and ours else {}
+    named = [setting.key for setting in asked.settings] or list(lines)
+    content = dropin_content(line for key, line in lines.items() if key not in named) if ours else None
+    changes: list[FileChange] = []
+    file_error = _change(FilePlan(asked.path, existing, content), ledger, asked, changes) if ours else ""
+    planned: dict[str, bytes | None] = {asked.path: content} if asked.check and ours and not file_error else {}
+    files = resolve(root=asked.root, keys=named, overlay=planned)
+    results = [
+        KeyResult(
+            key=key,
+            status="changed" if key in lines and not file_error else "ok",
+            match="",
+            wanted="",
+            before=None,
+            after=None,
+            boot=files.boot.get(key),
+            reload=files.reload.get(key),
+            shadowed_by="",
+            reason="",
+            error="",
+        )
+        for key in named
+    ]
+    if file_error:
+        file_error = f"{asked.path} could not be changed ({file_error})."
+    return _answer(asked, files, results, changes)._replace(file_error=file_error)
+
+
+def _restored(asked: Baseline, ledger: Ledger) -> BaselineResult:
+    answers = restore(
+        ledger,
+        what=frozenset({SYSCTL}),
+        root=asked.root,
+        proc=asked.proc,
+        force=asked.force,
+        check=asked.check,
+    )
+    done = [one for one in answers if one.status == "restored"]
+    diff = [
+        {
+            "before_header": one.subject if one.before is not None else f"{one.subject} (absent)",
+            "after_header": one.subject if one.after is not None else f"{one.subject} (absent)",
+            "before": _line(one.before),
+            "after": _line(one.after),
+        }
+        for one in done
+    ]
+    files = resolve(root=asked.root)
+    answer = _answer(asked, files, [], [])
+    return answer._replace(changed=bool(done), restored=tuple(answers), diff=diff, unseen=())
+
+
+def _dropin(outcomes: Sequence[Outcome], lines: Mapping[str, Line]) -> list[Line]:
+    """Return the lines of the drop-in: what the kernel accepted, in the order of the settings."""
+    found = []
+    for outcome in outcomes:
+        setting = outcome.plan.setting
+        if not setting.persist:
+            continue
+        if outcome.line == KEEP and setting.key in lines:
+            found.append(lines[setting.key]._replace(reason=setting.reason))
+        elif outcome.line == WRITE and outcome.after:
+            asked = outcome.plan.target if outcome.status == "clamped" else ""
+            found.append(Line(setting.key, outcome.after, asked, setting.reason))
+    return found
+
+
+def _result(outcome: Outcome, files: Resolution, path: str, *, judged: bool) -> KeyResult:
+    setting = outcome.plan.setting
+    boot, reload = files.boot.get(setting.key), files.reload.get(setting.key)
+    status, reason, winner = outcome.status, outcome.plan.reason, ""
+    if judged and setting.persist and status in _PERSISTED and outcome.line == WRITE and outcome.after:
+        for line, when in ((boot, "at boot"), (reload, "on sysctl --system")):
+            if line is None or (line.file != path and not satisfies(setting, line.value)):
+                winner = "a line that excludes the key" if line is None else line.place
+                status, reason = "shadowed", f"{winner} wins {when}"
+                break
+    return KeyResult(
+        key=setting.key,
+        status=status,
+        match=setting.match,
+        wanted=outcome.plan.asked,
+        before=outcome.plan.before,
+        after=outcome.after,
+        boot=boot,
+        reload=reload,
+        shadowed_by=winner,
+        reason=reason,
+        error=outcome.error,
+    )
+
+
+def _answer(
+    asked: Baseline, files: Resolution, results: Sequence[KeyResult], changes: Sequence[FileChange]
+) -> BaselineResult:
+    return BaselineResult(
+        keys=tuple(results),
+        failed_keys=(),
+        changed=bool(changes) or any(one.before != one.after for one in results),
+        diff=differences(results, changes),
+        path=asked.path,
+        ledger=PATH,
+        file_error="",
+        restored=(),
+        harmful=(),
+        managers=(),
+        unseen=(*files.unseen, *_unknown_loader(asked, files)),
+    )
+
+
+def _change(wanted: FilePlan, ledger: Ledger, asked: Baseline, changes: list[FileChange]) -> str:
+    """Change one file if there is anything to change; a file that was is added to ``changes``."""
+    if not wanted.changes:
+        return ""
+    error = change_file(wanted, ledger, root=asked.root, check=asked.check)
+    if not error:
+        changes.append(FileChange(wanted.path, None if wanted.state is None else wanted.state.content, wanted.content))
+    return error
+
+
+def _harmful(asked: Baseline) -> tuple[list[HarmfulLine], list[Edit]]:
+    found = find_harmful(asked.never, root=asked.root)
+    found = [line for line in found if line.place.rpartition(":")[0] != asked.path]
+    return plan_removal(found, asked.never, root=asked.root) if asked.remove_harmful else (found, [])
+
+
+def _told(line: HarmfulLine, broken: Mapping[str, str]) -> HarmfulLine:
+    why = broken.get(line.file, "") if line.removed else ""
+    return line._replace(removed=False, error=why) if why else line
+
+
+def _managers(asked: Baseline) -> list[Manager]:
+    """Return who else would set one of the keys to something weaker, and those of whom that is not known."""
+    settings = {setting.key: setting for setting in asked.settings}
+    found = []
+    for manager in find_managers(asked.root, asked.proc):
+        if manager.overrides is None:
+            found.append(manager)
+            continue
+        weaker = {
+            key: override
+            for key, override in manager.overrides.items()
+            if key in settings and not (override.value and satisfies(settings[key], override.value))
+        }
+        if weaker and not manager.yields:
+            found.append(manager._replace(overrides=weaker))
+    return found
+
+
+def _existing(asked: Baseline) -> list[str]:
+    paths = {setting.key: f"{asked.proc}/sys/{sysctl_path(setting.key)}" for setting in asked.settings}
+    return [key for key, path in paths.items() if os.path.isfile(path)]  # noqa: PTH113 - never raises
+
+
+def _unknown_loader(asked: Baseline, files: Resolution) -> list[Unseen]:
+    booted = os.path.isdir(os.path.join(asked.root, "run/systemd/system"))  # noqa: PTH112, PTH118 - never raises
+    if booted or not (files.boot or files.reload):
+        return []
+    why = "this host does not boot with systemd: which file wins is not known"
+    return [Unseen("sysctl_boot_loader_unknown", 1, why)]
+
+
+def _line(text: str | None) -> str:
+    return "" if text is None else text if text.endswith("\n") else f"{text}\n"
