@@ -39,7 +39,8 @@ class Snapshot(NamedTuple):
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return cls(
             mounts=frozenset(line.split()[4] for line in mounts),
-            cgroups=frozenset(str(path) for path in _CGROUPS.rglob("lastack*") if _is_empty_cgroup(path)),
+            # os.walk, since cgroups vanish meanwhile.
+            cgroups=frozenset(folder for folder, _, _ in os.walk(_CGROUPS) if _is_empty_cgroup(Path(folder))),
             interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
             files=frozenset(str(path) for path in _lastack_files()),
             settings=frozenset(_settings()),
@@ -47,7 +48,9 @@ class Snapshot(NamedTuple):
 
 
 def _is_empty_cgroup(folder: Path) -> bool:
-    """Tell whether a cgroup has no process; one that has is found by its processes (cgroups(7), cgroup.events)."""
+    """Tell whether it is a lab's without a process; one that has some is found by them (cgroups(7), cgroup.events)."""
+    if not folder.name.startswith("lastack"):
+        return False
     try:
         return "populated 0" in (folder / "cgroup.events").read_text(encoding="ascii")
     except OSError:

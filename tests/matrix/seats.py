@@ -126,7 +126,7 @@ class HostSeat(Seat):
         self._install(f"{self._home}/{tarball.name}", f"{self._home}/collections")
         self._know(targets)
 
-    def _inside(self, *command: str, text: str | None = None) -> str:
+    def _inside(self, *command: str, text: str = "") -> str:
         done: subprocess.CompletedProcess[str] = self.lab.execute(self.HOST, *command, text=text, timeout_s=_LIMIT_S)
         return done.stdout
 
