@@ -18,6 +18,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import
     AuditOptionError,
     check_flag,
     check_options,
+    check_profile,
     check_variable_names,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.play_of_task import keeps_step, play_hosts, play_id
@@ -29,8 +30,8 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import (
 )
 
 # The variables of the playbook that are no options of tcp_facts.
-_PLAYBOOK_ONLY = frozenset({"become", "hosts", "screen", "store", "strategy"})
-_OPTIONS = frozenset({"state", "path", "hosts", "screen", "become", "variables_prefix", *LOOK_OPTIONS})
+_PLAYBOOK_ONLY = frozenset({"become", "hosts", "profile", "screen", "store", "strategy"})
+_OPTIONS = frozenset({"state", "path", "hosts", "screen", "become", "profile", "variables_prefix", *LOOK_OPTIONS})
 _STATES = ("started", "finished")
 
 
@@ -73,6 +74,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         self, path: Path | None, arguments: dict[str, Any], variables: dict[str, Any], prefix: str
     ) -> dict[str, Any]:
         options = check_options({name: arguments[name] for name in LOOK_OPTIONS if name in arguments}, prefix)
+        if arguments.get("profile") is not None:
+            options["profile"] = check_profile(arguments["profile"], prefix)
         hosts = arguments.get("hosts")
         meant = [str(host) for host in hosts] if isinstance(hosts, list) and hosts else play_hosts(variables)
         made_by = prefix.rstrip("_") or "tcp_run"

@@ -48,6 +48,13 @@ options:
     description: Whether to show the first screen at the end, as plain text.
     type: bool
     default: true
+  profile:
+    description:
+      - Hold every host's running sysctls against this profile of the baseline, and show the keys that differ from it.
+      - Keys that need evidence of port pressure are judged only on hosts whose report shows it. The keepalive keys of
+        V(server), which only an operator can ask for, are not judged.
+    type: str
+    choices: [server, client, mixed]
   variables_prefix:
     description:
       - Refuse variables that start with this prefix but are none of the audit's, because they are typing errors.
@@ -147,6 +154,7 @@ def main() -> None:
             "path": {"type": "path"},
             "hosts": {"type": "list", "elements": "str"},
             "screen": {"type": "bool", "default": True},
+            "profile": {"type": "str", "choices": ["server", "client", "mixed"]},
             "variables_prefix": {"type": "str"},
             "namespaces": {"type": "str", "choices": ["all", "host"]},
             "top": {"type": "int"},

@@ -16,12 +16,13 @@ from ansible_collections.lastack.linux.plugins.module_utils.options import (
     OptionsError,
     gather_subsets,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["LOOK_OPTIONS", "AuditOptionError", "check_flag", "check_options", "check_variable_names"]
+__all__ = ["LOOK_OPTIONS", "AuditOptionError", "check_flag", "check_options", "check_profile", "check_variable_names"]
 
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
@@ -59,6 +60,13 @@ def check_flag(name: str, value: object, prefix: str = "") -> bool:
         return _flag(value)
     except ValueError as error:
         raise AuditOptionError(f"{prefix}{name} {error}, not {_shown(value)}.") from error
+
+
+def check_profile(value: object, prefix: str = "") -> str:
+    """Return the profile of the baseline that hosts are held against; raises ``AuditOptionError``."""
+    if value not in PROFILES:
+        raise AuditOptionError(f"{prefix}profile must be one of {', '.join(PROFILES)}, not {_shown(value)}.")
+    return str(value)
 
 
 def check_variable_names(names: Iterable[str], prefix: str, known: Iterable[str]) -> None:

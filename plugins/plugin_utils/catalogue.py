@@ -247,7 +247,7 @@ def _faults(entry: Mapping[str, Any]) -> Iterator[str]:
     for field, pairs in ranges.items():
         if any(None not in pair and pair[0] > pair[1] for pair in pairs):
             yield f".{field} begins above its end"
-    if any(low is None for low, _ in ranges["allowed"]):
+    if any(low is None for low, __ in ranges["allowed"]):
         yield ".allowed has a range without a beginning"
     for rule in entry.get("harmful", ()):
         conditions = [name for name in _CONDITIONS if name in rule]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_apps import AppsMerge, DeadSocketsMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_baseline import BaselineMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_groups import (
     DriftMerge,
     FindingsMerge,
@@ -41,8 +42,8 @@ _NOT_AUDITED = {"invalid": 3, "failed": 2, "unreachable": 1, "missing": 0}
 class FleetMerge:
     """Merges one host after the other; ``result`` gives the fleet report at any moment."""
 
-    def __init__(self) -> None:
-        """Start with no host."""
+    def __init__(self, *, profile: str | None = None) -> None:
+        """Start with no host; with a ``profile`` of the baseline, hosts are held against it."""
         self._outcomes: Counter[str] = Counter()
         self._incomplete = 0
         self._not_audited = Worst(_SHOWN)
@@ -55,6 +56,7 @@ class FleetMerge:
         self._pressure = PressureMerge()
         self._findings = FindingsMerge()
         self._drift = DriftMerge()
+        self._baseline = BaselineMerge(profile) if profile is not None else None
         self._reports = Worst(_FULL_REPORTS)
 
     def add(self, host: str, report: Mapping[str, Any]) -> None:
@@ -74,6 +76,8 @@ class FleetMerge:
         self._pressure.add(host, report)
         self._findings.add(host, report)
         self._drift.add(report)
+        if self._baseline is not None:
+            self._baseline.add(report)
         severities = Counter(finding["severity"] for finding in report["findings"])
         score = (severities["critical"], leaked + dead, severities["warning"], not completeness["complete"])
         self._reports.add(score, host, report)
@@ -121,6 +125,7 @@ class FleetMerge:
             "findings": findings,
             "findings_truncated": findings_truncated,
             "drift": self._drift.result(),
+            **({} if self._baseline is None else {"baseline": self._baseline.result()}),
         }
 
 

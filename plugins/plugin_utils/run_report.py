@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
@@ -105,7 +106,8 @@ def _run_of(run: RunFolder) -> dict[str, Any]:
 
 
 def _merge(run: RunFolder) -> tuple[FleetMerge, dict[str, Outcome]]:
-    merge = FleetMerge()
+    profile = run.manifest["options"].get("profile")
+    merge = FleetMerge(profile=profile if profile in PROFILES else None)
     final = {}
     for host, known in run.outcomes().items():
         outcome = known or Outcome("missing", _SILENT, None)

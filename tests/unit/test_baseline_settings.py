@@ -125,7 +125,7 @@ def test_exclusions_hold_for_profile_and_own_settings() -> None:
 
 def test_every_setting_of_the_old_snippet_is_taken_or_refused_as_its_verdict_says() -> None:
     for verdict in CATALOGUE.snippet:
-        key, _, value = verdict.setting.partition(" = ")
+        key, __, value = verdict.setting.partition(" = ")
         refused = bool(own(key, value)[key]["never"])
         if verdict.verdict in ("keep", "optional", "gated"):
             assert not refused, key

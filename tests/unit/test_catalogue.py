@@ -193,7 +193,7 @@ def test_every_setting_of_the_old_snippet_has_a_verdict() -> None:
         "net.core.netdev_max_backlog = 3000": "drop",
     }
     for verdict in CATALOGUE.snippet:
-        key, _, value = verdict.setting.partition(" = ")
+        key, __, value = verdict.setting.partition(" = ")
         entry = CATALOGUE.keys[key]
         profiled = [profile for profile in entry.profiles.values() if profile["value"] == value]
         # What the verdict says is what the profiles and the option do.

@@ -42,6 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "plugin_utils.cli": ("module_utils", "plugin_utils"),
     "plugin_utils": ("module_utils", "plugin_utils"),
     "action": ("module_utils", "plugin_utils"),
+    "filter": ("module_utils", "plugin_utils"),
 }
 """Each room, and the rooms on its left that it may import; a longer name goes before a shorter one."""
 

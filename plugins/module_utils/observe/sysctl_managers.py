@@ -172,16 +172,16 @@ def _tuned_profile(text: str, file: str) -> tuple[dict[str, Override], list[str]
         if stripped.startswith("[") and stripped.endswith("]"):
             section = stripped[1:-1].strip()
         elif "=" in stripped and not stripped.startswith(("#", ";")):
-            name, _, value = stripped.partition("=")
+            name, __, value = stripped.partition("=")
             sections.setdefault(section, []).append((number, name.strip(), value.strip()))
     included = [
         name
-        for _, option, value in sections.get("main", [])
+        for __, option, value in sections.get("main", [])
         if option == "include"
         for name in value.replace(",", " ").split()
     ]
     for name, lines in sections.items():
-        kinds = [value for _, option, value in lines if option == "type"]
+        kinds = [value for __, option, value in lines if option == "type"]
         if (kinds[-1] if kinds else name) == "sysctl":
             for number, option, value in lines:
                 if "." in option or "/" in option:

@@ -14,7 +14,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.explain import Unkno
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts, worst_first
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, data, plural, rows
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import MATCH_WORDS, count, data, plural, rows
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 from jinja2 import Undefined
 
@@ -88,9 +88,12 @@ def fleet_view(fleet: Mapping[str, Any], *, narrowed: bool = False) -> dict[str,
         "pressure": [(kind, near[kind.key], cut[kind.key]) for kind in pressure.KINDS if near[kind.key]],
         "states": [(name, state) for name, state in data(fleet, "states").items() if state.get("max")],
         "drift": rows(fleet, "drift"),
+        "baseline": data(fleet, "baseline"),
+        "match_words": MATCH_WORDS,
         "healthy": bool(hosts.get("audited"))
         and not sockets.leaked
-        and not (apps or any(near.values()) or counts["critical"] or counts["warning"]),
+        and not (apps or any(near.values()) or counts["critical"] or counts["warning"])
+        and not rows(data(fleet, "baseline"), "settings"),
         "verdict": _verdict(fleet, counts, narrowed=narrowed),
     }
 

@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording imp
 __all__ = [
     "CAUSE_WORDS",
     "LEAK_SENTENCE",
+    "MATCH_WORDS",
     "REMEDY_WORDS",
     "SEVERITIES",
     "age",
@@ -60,6 +61,9 @@ REMEDY_WORDS: Mapping[str, str] = {
     "limits": "limit",
     "none": "nothing to fix",
 }
+
+#: How a wanted value is to be read, before it; nothing for an exact one.
+MATCH_WORDS: Mapping[str, str] = {"at_least": "at least ", "at_most": "at most ", "wider": "at least as wide as "}
 
 #: Severities, worst first.
 SEVERITIES = ("critical", "warning", "info")

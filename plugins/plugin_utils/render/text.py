@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import data
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Screen
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_fleet import put_fleet, put_report, put_run
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_fleet import (
+    put_baseline,
+    put_fleet,
+    put_report,
+    put_run,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import put_host
 
 if TYPE_CHECKING:
@@ -53,5 +58,7 @@ def render_run(
     put_run(screen, fleet)
     screen.gap()
     put_host(screen, hosts[0])
+    screen.gap()
+    put_baseline(screen, fleet)
     put_report(screen, report_path)
     return screen.text()

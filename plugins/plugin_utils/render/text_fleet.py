@@ -13,6 +13,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
+    MATCH_WORDS,
     age,
     count,
     data,
@@ -30,7 +31,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host imp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["put_fleet", "put_report", "put_run"]
+__all__ = ["put_baseline", "put_fleet", "put_report", "put_run"]
 
 _APPS = 12
 _NAME_ROOM = 22
@@ -49,7 +50,8 @@ def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
         ledger.take_all("view.")
         near = resources.uses(data(fleet, "pressure"))
         leaked = data(fleet, "close_wait").get("leaked")
-        if leaked or rows(fleet, "dead_sockets") or ledger.asks or any(near.values()):
+        away = rows(data(fleet, "baseline"), "settings")
+        if leaked or rows(fleet, "dead_sockets") or ledger.asks or any(near.values()) or away:
             _close_wait(screen, fleet, ledger)
             _dead_sockets(screen, fleet, ledger)
             _time_wait(screen, fleet, ledger)
@@ -237,12 +239,15 @@ def _time_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None
 
 
 def _settings(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
-    drift = rows(fleet, "drift")
+    away = {str(item.get("key")) for item in rows(data(fleet, "baseline"), "settings")}
+    # What the baseline says of a key is enough of it.
+    drift = [item for item in rows(fleet, "drift") if str(item.get("key")) not in away]
     told = [finding for finding in ledger.take_all("sysctl.") if finding.get("severity") != "info"]
-    if not drift and not told:
+    if not drift and not told and not away:
         return
     screen.gap()
     screen.line(Span("Settings", "bold"))
+    put_baseline(screen, fleet)
     for finding in told[:_LINES]:
         on = plural(int(finding.get("hosts") or 0), "host")
         screen.paragraph(f"{finding.get('summary')} ({on})", first="  ", rest="    ")
@@ -254,6 +259,27 @@ def _settings(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
     more = max(0, len(drift) - _LINES) + max(0, len(told) - _LINES)
     if more:
         screen.line(f"  … {plural(more, 'more setting')} in the whole report")
+
+
+def put_baseline(screen: Screen, fleet: Mapping[str, Any]) -> None:
+    """Add the keys that are away from the chosen profile of the baseline, and what sets them right."""
+    part = data(fleet, "baseline")
+    away, profile = rows(part, "settings"), part.get("profile")
+    for item in away[:_LINES]:
+        values = [_value(value) for value in rows(item, "values")]
+        values += ["…"] if item.get("values_truncated") else []
+        on = f"{count(item.get('away_hosts'))} of {plural(int(item.get('judged_hosts') or 0), 'host')}"
+        wanted = f"{MATCH_WORDS.get(str(item.get('match')), '')}{item.get('wanted')}"
+        screen.paragraph(f"{item.get('key')} is not {wanted} on {on}: {joined(values, 4)}", first="  ", rest="    ")
+    if len(away) > _LINES:
+        screen.line(f"  … {plural(len(away) - _LINES, 'more setting')} in the whole report")
+    if away:
+        screen.paragraph(
+            "→ the role lastack.linux.tcp_baseline sets them:",
+            Span(f"-e tcp_baseline_profile={profile}", "command", whole=True),
+            first="  ",
+            rest="    ",
+        )
 
 
 def _value(value: Mapping[str, Any]) -> str:

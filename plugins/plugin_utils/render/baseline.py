@@ -1,0 +1,196 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the baseline did on one host: what was changed, kept, gated and refused, and what it cannot do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import clean, plural, rows
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import Catalogue
+
+__all__ = ["BaselineSummary", "baseline_summary"]
+
+# What an operator has to decide first, what is as it should be last and only counted.
+_STATUSES = (
+    "invalid",
+    "never",
+    "refused",
+    "clamped",
+    "capped",
+    "shadowed",
+    "conflict",
+    "failed",
+    "read_only",
+    "needs_restart",
+    "changed",
+    "restored",
+    "gated",
+    "kept",
+    "absent",
+)
+_WORDS = {"read_only": "read-only", "needs_restart": "old limit"}
+_COUNTED = ("ok", "unchanged")
+_LONGEST_VALUE = 40
+_SHOWN = 60
+
+
+class BaselineSummary(NamedTuple):
+    """The screen of one host."""
+
+    lines: list[str]
+    failed: list[str]
+    """One sentence for each key or limit that could not be set."""
+
+
+def baseline_summary(
+    sysctls: Mapping[str, Any], limits: Mapping[str, Any], *, catalogue: Catalogue, host: str = "", width: int = 100
+) -> BaselineSummary:
+    """Sum up the results of ``sysctl_baseline`` and ``nofile_limits``; either is empty where its task did not run."""
+    entries = [*_sysctl_entries(sysctls, catalogue), *_limit_entries(limits)]
+    screen = Screen(colour=False, width=width)
+    _head(screen, entries, sysctls, limits, host)
+    _changes(screen, entries)
+    _harmful(screen, sysctls)
+    _managers(screen, sysctls, entries)
+    for warning in rows(limits, "warnings") + list(limits.get("warnings") or ()):
+        if isinstance(warning, str):
+            screen.paragraph(warning, first="  ", rest="    ")
+    for unseen in rows(sysctls, "unseen"):
+        screen.paragraph(f"Not seen: {unseen.get('detail') or unseen.get('code')}", rest="  ")
+    if any(entry.status in ("changed", "needs_restart") for entry in entries):
+        screen.line("Undo: run the role again with tcp_baseline_state=restored.")
+    if entries:
+        screen.paragraph(catalogue.close_wait, rest="  ")
+    names = {*_names(sysctls.get("failed_keys")), *_names(limits.get("failed"))}
+    failed = [f"{entry.subject}: {_reason(entry)}" for entry in entries if entry.subject in names]
+    failed += sorted(f"{name} could not be set." for name in names - {entry.subject for entry in entries})
+    return BaselineSummary(screen.text().splitlines(), failed)
+
+
+class _Entry(NamedTuple):
+    subject: str
+    status: str
+    values: str
+    why: str
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, (list, tuple)) else []
+
+
+def _sysctl_entries(result: Mapping[str, Any], catalogue: Catalogue) -> list[_Entry]:
+    return [_sysctl_entry(row, catalogue) for row in [*rows(result, "sysctls"), *rows(result, "restored")]]
+
+
+def _sysctl_entry(row: Mapping[str, Any], catalogue: Catalogue) -> _Entry:
+    key, status = str(row.get("key") or row.get("subject") or ""), str(row.get("status") or "unknown")
+    before, after, wanted = (_short(row.get(name)) for name in ("before", "after", "wanted"))
+    known = catalogue.keys.get(key)
+    why = str(row.get("error") or row.get("reason") or "")
+    values = after or before
+    if status in ("changed", "restored"):
+        values = f"{before or 'unset'} → {after or 'unset'}" if before != after else f"{after} (file only)"
+        why = f"counts {known.effect}" if known and known.effect and before != after else ""
+    elif status == "kept":
+        why = f"stronger than {wanted}" if before != wanted else why
+    elif status == "shadowed":
+        why = f"{_place(row.get('shadowed_by'))} sets another value: remove that line"
+    elif status == "clamped":
+        values, why = f"{before} → {after}", why or f"the kernel allowed less than {wanted}"
+    elif status in ("invalid", "never", "gated", "read_only"):
+        values = f"{before or 'unset'}, not {wanted}" if wanted and wanted != before else before
+    elif status == "absent":
+        values, why = "", why or "this kernel or namespace does not have the key"
+    return _Entry(key, status, values, why)
+
+
+def _limit_entries(result: Mapping[str, Any]) -> list[_Entry]:
+    entries = []
+    for row in rows(result, "limits") + rows(result, "subjects") + rows(result, "restored"):
+        subject = str(row.get("subject") or row.get("name") or "")
+        before, after = _short(row.get("before")), _short(row.get("after"))
+        values = f"{before or 'unset'} → {after or 'unset'}" if before != after else after
+        entries.append(
+            _Entry(
+                subject, str(row.get("status") or "unknown"), values, str(row.get("error") or row.get("reason") or "")
+            )
+        )
+    return entries
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        value = ":".join(str(value.get(name, "")) for name in ("soft", "hard"))
+    text = "" if value is None else clean(str(value))
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _place(value: object) -> str:
+    if isinstance(value, dict):
+        return str(value.get("place") or f"{value.get('file')}:{value.get('line')}")
+    return str(value or "a later file")
+
+
+def _head(
+    screen: Screen, entries: Sequence[_Entry], sysctls: Mapping[str, Any], limits: Mapping[str, Any], host: str
+) -> None:
+    counted = Counter(entry.status for entry in entries)
+    said = [f"{counted[status]:,} {_WORDS.get(status, status)}" for status in _STATUSES if counted[status]]
+    fine = sum(counted[status] for status in _COUNTED)
+    said += [f"{fine:,} already right"] if fine else []
+    changed = bool(sysctls.get("changed") or limits.get("changed"))
+    verdict = "" if changed or not entries else "nothing to change"
+    pieces = [Span(piece, whole=True) for piece in [host, verdict, ", ".join(said)] if piece]
+    for index, piece in enumerate(pieces[:-1]):
+        pieces[index] = piece._replace(text=f"{piece.text} ·")
+    screen.paragraph(*pieces, rest="  ")
+
+
+def _changes(screen: Screen, entries: Sequence[_Entry]) -> None:
+    rank = {status: index for index, status in enumerate(_STATUSES)}
+    told = [entry for entry in entries if entry.status not in _COUNTED]
+    told.sort(key=lambda entry: rank.get(entry.status, -1))
+    if not told:
+        return
+    columns = [Column("status"), Column("setting", least=24), Column("value", least=16)]
+    table: list[list[Span | str]] = [
+        [_WORDS.get(entry.status, entry.status), entry.subject, entry.values] for entry in told[:_SHOWN]
+    ]
+    screen.table(columns, table, [[[Span(entry.why)]] if entry.why else [] for entry in told[:_SHOWN]])
+    if len(told) > _SHOWN:
+        screen.line(f"  … {plural(len(told) - _SHOWN, 'more setting')} in the result of the task")
+
+
+def _harmful(screen: Screen, sysctls: Mapping[str, Any]) -> None:
+    for line in rows(sysctls, "harmful_lines")[:_SHOWN]:
+        done = "removed" if line.get("removed") else "still there: tcp_baseline_remove_harmful=true removes it"
+        screen.paragraph(f"{line.get('place')} sets {line.get('key')} ({done}). {line.get('reason')}", rest="  ")
+
+
+def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Entry]) -> None:
+    ours = {entry.subject for entry in entries}
+    for manager in rows(sysctls, "managers"):
+        name, overrides = manager.get("name"), manager.get("overrides")
+        if overrides is None:
+            screen.paragraph(f"{name} is there ({manager.get('evidence')}); what it sets is not known.", rest="  ")
+            continue
+        for key in overrides:
+            if key in ours and not manager.get("yields"):
+                said = overrides[key] if isinstance(overrides, dict) else {}
+                value = said.get("value") if isinstance(said, dict) else said
+                place = said.get("place") if isinstance(said, dict) else manager.get("evidence")
+                sets = f"sets {key} = {value}" if value else f"sets {key}"
+                screen.paragraph(f"{name} {sets} {manager.get('when') or 'later'} ({place}).", rest="  ")
+
+
+def _reason(entry: _Entry) -> str:
+    words = f"{_WORDS.get(entry.status, entry.status)}, {entry.why}" if entry.why else entry.status
+    return words if words.endswith((".", "!")) else f"{words}."
