@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.module_utils.tune.harmful_lines import HarmfulLine
     from ansible_collections.lastack.linux.plugins.module_utils.tune.restore import Restored
 
-__all__ = ["BaselineResult", "FileChange", "KeyResult", "as_json", "differences", "failures"]
+__all__ = ["BaselineResult", "FileChange", "KeyResult", "as_return", "differences", "failures"]
 
 
 class KeyResult(NamedTuple):
@@ -112,14 +112,32 @@ def failures(result: BaselineResult) -> list[str]:
     return told
 
 
-def as_json(value: Any) -> Any:  # noqa: ANN401 - records of any shape
-    """Return records as plain lists and dictionaries, as a module returns them."""
+def as_return(result: BaselineResult) -> dict[str, Any]:
+    """Return what the module returns, as JSON-able data."""
+    return {
+        "changed": result.changed,
+        "sysctls": _plain(result.keys),
+        "failed_keys": list(result.failed_keys),
+        "failures": failures(result),
+        "path": result.path,
+        "ledger": result.ledger,
+        "restored": _plain(result.restored),
+        "conflicts": [one.subject for one in result.restored if one.status == "conflict"],
+        "harmful_lines": _plain(result.harmful),
+        "removed_lines": [one.place for one in result.harmful if one.removed],
+        "managers": _plain(result.managers),
+        "unseen": _plain(result.unseen),
+        "diff": result.diff,
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - records of any shape
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: as_json(one) for name, one in value._asdict().items()}
+        return {name: _plain(one) for name, one in value._asdict().items()}
     if isinstance(value, dict):
-        return {name: as_json(one) for name, one in value.items()}
+        return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [as_json(one) for one in value]
+        return [_plain(one) for one in value]
     return value
 
 

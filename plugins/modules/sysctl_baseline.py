@@ -1,0 +1,447 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Ansible module ``lastack.linux.sysctl_baseline``: a whole baseline of sysctls, set, persisted and reversible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sysctl_baseline
+short_description: Apply a vetted baseline of sysctls in one call, and undo it exactly
+version_added: 0.2.0
+description:
+  - Brings many sysctls to a vetted value in one round trip. The kernel is set through C(/proc/sys), and what it
+    accepted is persisted in one file of C(sysctl.d). Both are verified by reading back.
+  - Says of each key what it was and is, and which line of which file decides it at the next boot (by the rules of
+    C(systemd-sysctl)) and on reload (by the rules of C(sysctl --system), which this module never runs).
+  - A value of an administrator that is stronger than what is asked for stays, whether it runs or stands in a file.
+  - Before the first change, the values and the exact former content or absence of each file are recorded in a ledger
+    on the host, C(/var/lib/lastack/ledger.json), which root alone may read. O(state=restored) brings back exactly that.
+  - From inside a container nothing is written of which the whole machine has one value.
+  - No sysctl closes a socket that a program forgot, so none of them helps against C(CLOSE_WAIT).
+author:
+  - the lastack authors (@lastack)
+requirements:
+  - Python 3.9 or newer on the host
+extends_documentation_fragment:
+  - lastack.linux.attributes
+options:
+  profile:
+    description:
+      - The vetted profile to start from. V(server) for hosts that accept connections, V(client) for hosts that open
+        many, V(mixed) for those that do both.
+      - Without it only O(settings) are applied.
+    type: str
+    choices: [server, client, mixed]
+  exclude:
+    description:
+      - Keys of the profile to leave alone, in dot or slash notation.
+      - A key that neither the catalogue nor O(settings) has is an error, because it is most likely misspelt.
+    type: list
+    elements: str
+    default: []
+  idle_cutter:
+    description:
+      - Say V(true) where NAT, a firewall or a load balancer between the host and its peers forgets idle connections.
+      - The keepalive keys of the profile V(server) are applied only then, and are C(gated) otherwise.
+    type: bool
+    default: false
+  catalogue:
+    description:
+      - A YAML file on the controller that adds keys to the vetted catalogue or replaces entries of it, valid by the
+        JSON Schema C(lastack.catalogue/1).
+    type: path
+  settings:
+    description:
+      - Settings of your own. One for a key of the profile replaces the profile's, and each is held to the ranges of
+        the catalogue.
+      - With O(state=absent) they only name keys.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      key:
+        description:
+          - The sysctl in dot or slash notation. In dot notation a dot in the name of an interface is written as a
+            slash, as in V(net.ipv4.conf.eth0/100.rp_filter).
+        type: str
+        required: true
+      value:
+        description:
+          - The wanted value, in quotes. Several numbers are separated by blanks.
+          - YAML booleans are refused. Write V("1") or V("0").
+          - Required unless O(state) is V(absent) or V(restored).
+        type: raw
+      match:
+        description:
+          - How the value that is there is compared. V(exact) sets it, V(at_least) and V(at_most) keep a stronger one
+            element by element, V(wider) keeps a wider port range, V(union) adds to a list of ports.
+          - By default as the catalogue says, and V(exact) for a key that it does not have or has no rule for.
+        type: str
+        choices: [exact, at_least, at_most, wider, union]
+      reason:
+        description: Why, as one line. It is written as a comment into the file and returned.
+        type: str
+      persist:
+        description: Whether the key gets a line in the file.
+        type: bool
+        default: true
+      never:
+        description: Why no value of this key is written. Filled in from the catalogue.
+        type: str
+      gated:
+        description: Why the key is only reported. Filled in from the catalogue.
+        type: str
+      needs:
+        description:
+          - The evidence of the host without which the key is C(gated). Filled in from the catalogue.
+          - V(port_pressure) means that timestamps are on and that one destination uses half of the automatic ports.
+        type: str
+        choices: ["", port_pressure]
+      scope:
+        description:
+          - Whose the value is. V(ns) is the network namespace, the others are the machine. Filled in from the
+            catalogue, and told by the key's name otherwise.
+        type: str
+        choices: ["", ns, ro, init, global]
+      accepts:
+        description: Further values that are as good under V(exact). Filled in from the catalogue.
+        type: list
+        elements: str
+      allowed:
+        description: Ranges of the first number that are ever written. Filled in from the catalogue.
+        type: list
+        elements: list
+      range:
+        description:
+          - The lowest and the highest number that the kernel takes, by which check mode predicts C(invalid). Filled in
+            from the catalogue.
+        type: list
+        elements: raw
+  state:
+    description:
+      - With V(present), kernel and file hold the settings. The file holds these settings and no others, so a second
+        task needs another O(path).
+      - With V(absent), the lines of the named keys leave the file, and all lines if no key is named. Running values
+        stay.
+      - With V(restored), all sysctls and sysctl files that the ledger knows are again exactly what they were, with
+        content, owner, mode and SELinux context. What somebody has changed since is a conflict and stays.
+    type: str
+    choices: [present, absent, restored]
+    default: present
+  path:
+    description:
+      - The file, C(/etc/sysctl.d/NAME.conf). The default sorts after the link C(99-sysctl.conf) of the distributions.
+      - A file that this module did not write is refused unless O(force=true).
+    type: path
+    default: /etc/sysctl.d/99-tcp-lastack.conf
+  persist:
+    description: Whether to write the file. Without it the values hold until the next boot.
+    type: bool
+    default: true
+  force:
+    description:
+      - With O(state=present), take over a file at O(path) that this module did not write.
+      - With O(state=restored), also bring back what somebody has changed since.
+    type: bool
+    default: false
+  on_error:
+    description:
+      - V(fail) applies everything that can be applied and then fails with the list of what could not.
+      - V(report) returns the same list without failing.
+    type: str
+    choices: [fail, report]
+    default: fail
+  remove_harmful:
+    description:
+      - Remove lines that set a key for which no value is right, such as C(net.ipv4.tcp_tw_recycle), from
+        C(/etc/sysctl.conf) and C(/etc/sysctl.d). The files are recorded in the ledger before.
+      - Such lines are returned in RV(harmful_lines) in any case.
+    type: bool
+    default: false
+  _never:
+    description:
+      - Not for tasks. The keys for which no value is right, with the reason, which the part on the controller hands
+        over. What a task sets here is replaced.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    details: Predicts each status, except that only the kernel knows what it makes of a value that it rounds.
+  diff_mode:
+    support: full
+    details: Shows the running values and each file.
+  action:
+    support: full
+    details: Profile and catalogue become settings on the controller.
+  platform:
+    support: full
+    platforms: linux
+seealso:
+  - module: lastack.linux.tcp_facts
+notes:
+  - Needs root.
+  - Two runs at once on one host are refused, and the message names the other process.
+"""
+
+EXAMPLES = r"""
+- name: Apply the vetted baseline for servers
+  lastack.linux.sysctl_baseline:
+    profile: server
+  become: true
+
+- name: The same behind a load balancer, with a longer accept queue, and one key left alone
+  lastack.linux.sysctl_baseline:
+    profile: server
+    idle_cutter: true
+    exclude: [net.ipv4.tcp_timestamps]
+    settings:
+      - key: net.core.somaxconn
+        value: "8192"
+        match: at_least
+        reason: The gateway asks for a queue of 8192.
+  become: true
+
+- name: Set a few keys without a profile, and go on where one cannot be set
+  lastack.linux.sysctl_baseline:
+    settings:
+      - key: net.ipv4.tcp_rmem
+        value: "4096 131072 16777216"
+        match: at_least
+      - key: net.ipv4.conf.eth0/100.rp_filter
+        value: "1"
+    path: /etc/sysctl.d/99-gateway.conf
+    on_error: report
+  become: true
+
+- name: Take one key out of the file
+  lastack.linux.sysctl_baseline:
+    state: absent
+    settings:
+      - key: net.ipv4.tcp_fin_timeout
+  become: true
+
+- name: Bring everything back to what it was
+  lastack.linux.sysctl_baseline:
+    state: restored
+  become: true
+"""
+
+RETURN = r"""
+sysctls:
+  description: What became of each setting, in their order.
+  returned: with O(state=present) and O(state=absent)
+  type: list
+  elements: dict
+  contains:
+    key:
+      description: The sysctl in dot notation.
+      returned: always
+      type: str
+      sample: net.core.somaxconn
+    status:
+      description:
+        - C(ok), C(changed), C(kept) (something stronger was there), C(clamped) (the kernel made another value of it or
+          a right is missing), C(absent) (no such key in this kernel or namespace), C(read_only), C(shadowed) (another
+          file wins), C(invalid) (the kernel refused it), C(never) (refused here) or C(gated) (only reported).
+      returned: always
+      type: str
+      sample: changed
+    match:
+      description: How the values were compared.
+      returned: always
+      type: str
+      sample: at_least
+    wanted:
+      description: What was asked for.
+      returned: always
+      type: str
+      sample: "4096"
+    before:
+      description: The running value before, white space collapsed. Null where there is no such key.
+      returned: always
+      type: str
+      sample: "128"
+    after:
+      description: The running value now, or in check mode as it would be.
+      returned: always
+      type: str
+      sample: "4096"
+    boot:
+      description: The line that C(systemd-sysctl) applies at the next boot. Null where there is none.
+      returned: always
+      type: dict
+      sample: {value: "4096", file: /etc/sysctl.d/99-tcp-lastack.conf, line: 4}
+    reload:
+      description: The line that stands after C(sysctl --system). Null where there is none.
+      returned: always
+      type: dict
+      sample: {value: "128", file: /etc/sysctl.conf, line: 68}
+    shadowed_by:
+      description: The place that wins over the file of this module. Empty unless it is C(shadowed).
+      returned: always
+      type: str
+      sample: /etc/sysctl.conf:68
+    reason:
+      description: Why it is so, or why it is asked for.
+      returned: always
+      type: str
+      sample: /etc/sysctl.conf:68 wins on sysctl --system
+    error:
+      description: What went wrong.
+      returned: always
+      type: str
+      sample: ""
+failed_keys:
+  description: The keys that are not as asked for.
+  returned: always
+  type: list
+  elements: str
+  sample: [net.core.somaxconn]
+failures:
+  description: One sentence for each thing that failed.
+  returned: always
+  type: list
+  elements: str
+  sample: ["net.core.somaxconn is set to something weaker by /etc/sysctl.conf:68."]
+path:
+  description: The file.
+  returned: always
+  type: str
+  sample: /etc/sysctl.d/99-tcp-lastack.conf
+ledger:
+  description: Where the former state is recorded.
+  returned: always
+  type: str
+  sample: /var/lib/lastack/ledger.json
+restored:
+  description: What became of each subject of the ledger.
+  returned: with O(state=restored)
+  type: list
+  elements: dict
+  sample:
+    - subject: net.core.somaxconn
+      kind: runtime
+      status: restored
+      before: "4096"
+      after: "128"
+      error: null
+conflicts:
+  description: What somebody else has changed since, and that therefore stays as it is.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/sysctl.d/99-tcp-lastack.conf]
+harmful_lines:
+  description: Lines that set a key for which no value is right.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - key: net.ipv4.tcp_tw_recycle
+      place: /etc/sysctl.conf:12
+      file: /etc/sysctl.conf
+      reason: It dropped connections of clients behind NAT, and Linux 4.12 removed it.
+      removed: true
+      error: ""
+removed_lines:
+  description: The places of the harmful lines that were removed, or in check mode would be.
+  returned: always
+  type: list
+  elements: str
+  sample: ["/etc/sysctl.conf:12"]
+managers:
+  description: Who else would set one of the keys to something weaker, later than the files of C(sysctl.d).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: ufw
+      evidence: /etc/ufw/sysctl.conf
+      overrides:
+        net.ipv4.tcp_syncookies: {value: "0", place: "/etc/ufw/sysctl.conf:61"}
+      when: when the firewall starts
+      yields: false
+unseen:
+  description: What could not be read, so that which file wins is not certain.
+  returned: always
+  type: list
+  elements: dict
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.lastack.linux.plugins.module_utils.port_pressure import read_port_pressure
+from ansible_collections.lastack.linux.plugins.module_utils.tune.baseline import Baseline, apply_baseline
+from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import RefusedPath
+from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import LedgerError
+from ansible_collections.lastack.linux.plugins.module_utils.tune.results import as_return
+from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import SettingsError, parse_settings
+
+
+def main() -> None:
+    """Apply, take back or restore the baseline, as the task asks."""
+    module = AnsibleModule(
+        argument_spec={
+            # The first four are the controller's: it makes settings of them.
+            "profile": {"type": "str", "choices": ["server", "client", "mixed"]},
+            "exclude": {"type": "list", "elements": "str", "default": []},
+            "idle_cutter": {"type": "bool", "default": False},
+            "catalogue": {"type": "path"},
+            "settings": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "key": {"type": "str", "required": True, "no_log": False},
+                    "value": {"type": "raw"},
+                    "match": {"type": "str", "choices": ["exact", "at_least", "at_most", "wider", "union"]},
+                    "reason": {"type": "str"},
+                    "persist": {"type": "bool", "default": True},
+                    "never": {"type": "str"},
+                    "gated": {"type": "str"},
+                    "needs": {"type": "str", "choices": ["", "port_pressure"]},
+                    "scope": {"type": "str", "choices": ["", "ns", "ro", "init", "global"]},
+                    "accepts": {"type": "list", "elements": "str"},
+                    "allowed": {"type": "list", "elements": "list"},
+                    "range": {"type": "list", "elements": "raw"},
+                },
+            },
+            "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
+            "path": {"type": "path", "default": "/etc/sysctl.d/99-tcp-lastack.conf"},
+            "persist": {"type": "bool", "default": True},
+            "force": {"type": "bool", "default": False},
+            "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+            "remove_harmful": {"type": "bool", "default": False},
+            "_never": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        result = apply_baseline(
+            Baseline(
+                settings=parse_settings(given["settings"], values=given["state"] == "present"),
+                state=given["state"],
+                path=given["path"],
+                persist=given["persist"],
+                check=module.check_mode,
+                force=given["force"],
+                remove_harmful=given["remove_harmful"],
+                never=given["_never"],
+                evidence=read_port_pressure,
+            )
+        )
+    except (LedgerError, RefusedPath, SettingsError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{given['path']} cannot be read ({error.strerror}); nothing was changed.")
+    answer = as_return(result)
+    if answer["failures"] and given["on_error"] == "fail":
+        module.fail_json(msg=" ".join(answer["failures"]), **answer)
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()
