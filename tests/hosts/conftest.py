@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from lab import SUITES, HostSpec, Lab, why_no_suite, why_not
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 import lab_control
 import lab_registry
 from images import SUITES, why_no_suite
+from lab_files import sockets
 from lab_start import HostSpec, LabError, down, start, why_not
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class Lab:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment for Ansible: nothing of the caller's settings, no trace outside the folder."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "LASTACK_"))}
-        short = (lab_registry.lab_of(self.folder) or {}).get("short") or self.folder
+        known = lab_registry.lab_of(self.folder)
+        if known is None:
+            raise LabError(f"There is no lab in {self.folder}.")
         return {
             **kept,
             "HOME": str(self.folder / "home"),
@@ -138,7 +141,7 @@ class Lab:
             "ANSIBLE_TIMEOUT": "20",
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": f"{short}/cp",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets(known)),
             **more,
         }
 

@@ -15,9 +15,14 @@ from typing import Any
 
 from lab_registry import MARK, NEW_MARK
 
-__all__ = ["write_files"]
+__all__ = ["sockets", "write_files"]
 
 HERE = Path(__file__).resolve().parent
+
+
+def sockets(lab: dict[str, Any]) -> Path:
+    """Return the folder of ssh's control sockets: beside the lab's where that has too long a path for them."""
+    return Path(lab["short"] or lab["folder"]) / "cp"
 
 
 def write_files(folder: Path, lab: dict[str, Any]) -> None:
@@ -26,10 +31,10 @@ def write_files(folder: Path, lab: dict[str, Any]) -> None:
     new = folder / NEW_MARK
     new.write_text(json.dumps(lab), encoding="utf-8")
     new.rename(folder / MARK)
-    for name in ("keys", "cp", "home"):
-        (folder / name).mkdir(mode=0o700)
     if lab["short"]:
-        Path(lab["short"]).symlink_to(folder)
+        Path(lab["short"]).mkdir(mode=0o700)
+    for path in (folder / "keys", folder / "home", sockets(lab)):
+        path.mkdir(mode=0o700)
     for name in ("user", "host"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lastack", "-f", str(folder / "keys" / name)]
         subprocess.run(command, check=True, timeout=20, stdin=subprocess.DEVNULL)
@@ -70,7 +75,10 @@ def _ssh_config(folder: Path, lab: dict[str, Any]) -> str:
 
 
 def _inventory(folder: Path, lab: dict[str, Any]) -> str:
-    """Return the inventory; JSON is YAML, and quotes every string rightly."""
+    """Return the inventory; JSON is YAML, and quotes every string rightly.
+
+    The user is ssh_config's, root: a variable here would win over a play's ``remote_user``.
+    """
     groups: dict[str, Any] = {}
     for host in lab["hosts"]:
         # A name of this lab's own: Ansible names its control sockets after it.
@@ -78,9 +86,8 @@ def _inventory(folder: Path, lab: dict[str, Any]) -> str:
         groups.setdefault(host["suite"], {"hosts": {}})["hosts"][host["name"]] = entry
     variables = {
         "ansible_connection": "ssh",
-        "ansible_user": "root",
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_common_args": f"-F {folder}/ssh_config",
-        "ansible_control_path_dir": f"{lab['short'] or folder}/cp",
+        "ansible_control_path_dir": str(sockets(lab)),
     }
     return "---\n" + json.dumps({"all": {"vars": variables, "children": groups}}, indent=2) + "\n"

@@ -175,7 +175,8 @@ class Host:
             self._executions += 1
             number = self._executions
         process: Any = configuration(self.name, self._bundle / "root", self._cgroup)["process"]
-        process["args"] = command
+        # A session of its own: the whole of it can be killed.
+        process["args"] = ["setsid", *command]
         process["cwd"] = "/root"
         process["env"] = [*process["env"], "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/bash"]
         path = self._bundle / f"process-{number}.json"

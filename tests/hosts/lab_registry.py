@@ -113,9 +113,8 @@ def clean(lab: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             (folder / NEW_MARK).unlink(missing_ok=True)
             folder.rmdir()
-    short = Path(lab["short"])
-    if short.is_symlink():
-        short.unlink(missing_ok=True)
+    if lab["short"]:
+        shutil.rmtree(lab["short"], ignore_errors=True)
     (_folder() / f"{lab['id']}.json").unlink(missing_ok=True)
 
 

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from lab import SUITES, Lab
 
 pytestmark = pytest.mark.needs_root
@@ -89,12 +88,19 @@ def test_net_is_writable_inside_and_of_that_host_alone(lab: Lab, host: str) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["fs.file-max", "fs.nr_open", "fs.inotify.max_user_watches", "kernel.panic", "kernel.core_pattern", "vm.swappiness"],
+    [
+        "fs.file-max",
+        "fs.nr_open",
+        "fs.inotify.max_user_watches",
+        "kernel.panic",
+        "kernel.core_pattern",
+        "vm.swappiness",
+    ],
 )
 def test_what_belongs_to_the_machine_is_not_writable(lab: Lab, host: str, name: str) -> None:
     """The value that is there already is written, so that even a factory gone wrong would change nothing."""
     path = f"/proc/sys/{name.replace('.', '/')}"
-    done = lab.execute(host, "sh", "-c", f"v=$(cat {path}) && printf %s \"$v\" >{path}", check=False)
+    done = lab.execute(host, "sh", "-c", f'v=$(cat {path}) && printf %s "$v" >{path}', check=False)
     assert done.returncode != 0
     assert "ermission denied" in done.stderr
 
@@ -134,34 +140,47 @@ def test_a_restart_keeps_files_and_brings_a_new_network_stack(lab: Lab, host: st
         assert value(lab, host, "net.ipv4.tcp_fin_timeout") == before != "33"
         assert value(lab, host, "net.ipv4.tcp_keepalive_time") == "1234"
         assert lab.execute(host, "ip", "-br", "-4", "address", "show", "eth0").stdout.split()[2] == address
-        assert ansible(lab, host, "ping").returncode == 0
+        done = subprocess.run(lab.ssh_command(host, "hostname"), capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.strip() == host
     finally:
         lab.execute(host, "rm", "/etc/sysctl.d/90-test.conf")
 
 
-def test_a_reboot_from_inside_is_one(lab: Lab, host: str) -> None:
-    """``ansible.builtin.reboot`` as it is: the host boots again, with another boot id and network stack."""
-    before = [inode(lab, host, "net"), lab.execute(host, "cat", "/proc/sys/kernel/random/boot_id").stdout]
-    lab.execute(host, "sysctl", "-qw", "net.ipv4.tcp_fin_timeout=34")
-    done = ansible(lab, host, "reboot", "-a", "reboot_timeout=60")
+def test_a_reboot_from_inside_is_one(lab: Lab) -> None:
+    """``ansible.builtin.reboot`` as it is: the hosts boot again, with another boot id and network stack."""
+
+    def marks(host: str) -> set[str]:
+        return {inode(lab, host, "net"), lab.execute(host, "cat", "/proc/sys/kernel/random/boot_id").stdout}
+
+    before = {host: marks(host) for host in lab.state()}
+    for host in before:
+        lab.execute(host, "sysctl", "-qw", "net.ipv4.tcp_fin_timeout=34")
+    done = ansible(lab, "all", "reboot", "-a", "reboot_timeout=60")
     assert done.returncode == 0, done.stdout
-    after = [inode(lab, host, "net"), lab.execute(host, "cat", "/proc/sys/kernel/random/boot_id").stdout]
-    assert not set(before) & set(after)
-    assert value(lab, host, "net.ipv4.tcp_fin_timeout") != "34"
+    for host, old in before.items():
+        assert not old & marks(host)
+        assert value(lab, host, "net.ipv4.tcp_fin_timeout") != "34"
 
 
-def test_a_host_that_is_off_is_unreachable(lab: Lab, host: str) -> None:
-    lab.stop(host)
+def test_a_host_that_is_off_is_unreachable(lab: Lab) -> None:
+    hosts = lab.state()
+    off = next(iter(hosts))
+    lab.stop(off)
     try:
-        assert lab.state()[host] == "off"
-        assert ansible(lab, host, "ping").returncode == UNREACHABLE
-        done = lab.execute(host, "true", check=False)
-        assert (done.returncode, done.stderr) == (255, f"The host {host} is off.\n")
-        lab.stop(host)
+        assert lab.state() == {**hosts, off: "off"}
+        done = ansible(lab, "all", "ping")
+        assert done.returncode == UNREACHABLE
+        lines = done.stdout.splitlines()
+        assert [line.split(" | ")[0] for line in lines if "UNREACHABLE" in line] == [off]
+        assert sum(" | SUCCESS" in line for line in lines) == len(hosts) - 1
+        refused = lab.execute(off, "true", check=False)
+        assert (refused.returncode, refused.stderr) == (255, f"The host {off} is off.\n")
+        lab.stop(off)
     finally:
-        lab.start(host)
-    lab.start(host)
-    assert ansible(lab, host, "ping").returncode == 0
+        lab.start(off)
+    lab.start(off)
+    assert lab.state() == hosts
+    assert lab.execute(off, "true").returncode == 0
 
 
 def test_a_host_that_powers_itself_off_stays_off(lab: Lab, host: str) -> None:
@@ -177,13 +196,14 @@ def test_a_host_that_powers_itself_off_stays_off(lab: Lab, host: str) -> None:
     assert lab.execute(host, "true").returncode == 0
 
 
-def test_an_unprivileged_user_escalates(lab: Lab, host: str) -> None:
-    done = ansible(lab, host, "command", "-a", "id -un", "-u", "operator")
-    assert "operator" in done.stdout.splitlines(), done.stdout
-    done = ansible(lab, host, "command", "-a", "id -un", "-u", "operator", "--become")
-    assert "root" in done.stdout.splitlines(), done.stdout
-    denied = ansible(lab, host, "command", "-a", "cat /etc/shadow", "-u", "operator")
-    assert "Permission denied" in denied.stdout
+def test_an_unprivileged_user_escalates(lab: Lab) -> None:
+    number = len(lab.state())
+    done = ansible(lab, "all", "command", "-a", "id -un", "-u", "operator")
+    assert done.stdout.splitlines().count("operator") == number, done.stdout
+    done = ansible(lab, "all", "command", "-a", "id -un", "-u", "operator", "--become")
+    assert done.stdout.splitlines().count("root") == number, done.stdout
+    denied = ansible(lab, "all", "command", "-a", "cat /etc/shadow", "-u", "operator")
+    assert denied.stdout.count("Permission denied") == number, denied.stdout
 
 
 def test_limits_d_reaches_sessions(lab: Lab, host: str) -> None:
