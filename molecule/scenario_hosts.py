@@ -29,11 +29,12 @@ ENDING = frozenset({"check", "test"})
 
 def wanted(hosts: str, suites: str) -> list[tuple[str, str]]:
     """Return name and suite of the hosts of a scenario whose suite is chosen; no choice chooses all."""
-    pairs = [(name, suite) for name, _, suite in (word.partition("=") for word in hosts.split())]
+    pairs = [(name, suite) for name, __, suite in (word.partition("=") for word in hosts.split())]
     chosen = suites.replace(",", " ").split()
-    unknown = sorted(set(chosen) - {suite for _, suite in pairs})
+    known = sorted({suite for __, suite in pairs})
+    unknown = sorted(set(chosen) - set(known))
     if unknown:
-        raise ValueError(f"LASTACK_SUITES: {unknown[0]} is none of {', '.join(sorted({suite for _, suite in pairs}))}.")
+        raise ValueError(f"LASTACK_SUITES: {unknown[0]} is none of {', '.join(known)}.")
     return [(name, suite) for name, suite in pairs if not chosen or suite in chosen]
 
 
@@ -70,7 +71,7 @@ def _factory(*arguments: str) -> subprocess.CompletedProcess[str]:
 def available(hosts: list[tuple[str, str]], *, chosen: bool) -> list[tuple[str, str]]:
     """Return the hosts whose suite can be had, and say which suites cannot; a suite that was chosen must be there."""
     missing = set()
-    for suite in dict.fromkeys(suite for _, suite in hosts):
+    for suite in dict.fromkeys(suite for __, suite in hosts):
         built = _factory("build", suite)
         if built.returncode == NO_FACTORY and not chosen:
             sys.stdout.write(f"Without {suite}: {built.stderr.strip()}\n")

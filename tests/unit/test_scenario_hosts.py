@@ -37,7 +37,7 @@ def scenario_hosts() -> ModuleType:
     [("", ["web-1", "web-2", "db-1"]), ("trixie", ["db-1"]), ("trixie,bookworm", ["web-1", "web-2", "db-1"])],
 )
 def test_chosen_suites(scenario_hosts: ModuleType, suites: str, names: list[str]) -> None:
-    assert [name for name, _ in scenario_hosts.wanted(HOSTS, suites)] == names
+    assert [name for name, __ in scenario_hosts.wanted(HOSTS, suites)] == names
 
 
 def test_a_suite_that_no_host_has_is_an_error(scenario_hosts: ModuleType) -> None:

@@ -78,7 +78,7 @@ def payments(port: int) -> None:
 def checkout(port: int, count: int) -> None:
     """Use every connection once, keep all of them, look at none again."""
     started = time.time()
-    pool = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+    pool = [socket.create_connection(("127.0.0.1", port)) for __ in range(count)]
     for connection in pool:
         _ask(connection, b"last")
     _leaked(pool, started)
@@ -86,7 +86,7 @@ def checkout(port: int, count: int) -> None:
 
 def orders(port: int, count: int) -> None:
     """Use every connection once a second, for ever."""
-    pool = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+    pool = [socket.create_connection(("127.0.0.1", port)) for __ in range(count)]
     _ready()
     while True:
         for connection in pool:
@@ -104,7 +104,7 @@ def ledger(count: int) -> None:
     started = time.time()
     held = []
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        for _ in range(count):
+        for __ in range(count):
             with socket.create_connection(listener.getsockname()) as client:
                 held.append(listener.accept()[0])
                 threading.Thread(target=_book, args=(held[-1],), daemon=True).start()
