@@ -35,6 +35,10 @@ options:
     description: Name of the host for the first line.
     type: str
     default: ""
+  check:
+    description: Whether the results are those of a run in check mode.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -58,10 +62,12 @@ class FilterModule:
         return {"tcp_baseline_summary": tcp_baseline_summary}
 
 
-def tcp_baseline_summary(sysctls: object, limits: object = None, *, host: str = "") -> dict[str, list[str]]:
+def tcp_baseline_summary(
+    sysctls: object, limits: object = None, *, host: str = "", check: bool = False
+) -> dict[str, list[str]]:
     """Return ``lines`` and ``failed`` of one host; raises ``AnsibleFilterError`` for what is no result of a task."""
     for result in (sysctls, limits or {}):
         if not isinstance(result, dict):
             raise AnsibleFilterError("tcp_baseline_summary needs the registered results of the two modules.")
-    summary = baseline_summary(sysctls, limits or {}, catalogue=load_catalogue(), host=host)  # type: ignore[arg-type]
+    summary = baseline_summary(sysctls, limits or {}, catalogue=load_catalogue(), host=host, check=check)  # type: ignore[arg-type]
     return {"lines": summary.lines, "failed": summary.failed}

@@ -61,7 +61,7 @@ class BaselineMerge:
 
     def result(self) -> dict[str, Any]:
         """Return ``baseline`` of ``lastack.fleet/1``: the keys that are away from the profile, most hosts first."""
-        keys = []
+        keys: list[dict[str, Any]] = []
         for setting in self._settings:
             values = self._away.get(setting.key)
             if not values:

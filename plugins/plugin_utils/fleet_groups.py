@@ -206,7 +206,7 @@ class DriftMerge:
             away = sum(winners.total() for value, winners in by_value.items() if value is not None) - most
             cut = {"values": values[:_VALUES_SHOWN], "values_truncated": max(0, len(values) - _VALUES_SHOWN)}
             drifting.append((-away, key, {"key": key, **cut}))
-        return [entry for __, __, entry in sorted(drifting, key=lambda item: item[:2])]
+        return [item[2] for item in sorted(drifting, key=lambda item: item[:2])]
 
 
 def _most_common(winners: Counter[str | None]) -> str | None:

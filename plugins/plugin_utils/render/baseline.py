@@ -36,9 +36,10 @@ _STATUSES = (
     "kept",
     "absent",
 )
-_WORDS = {"read_only": "read-only", "needs_restart": "old limit"}
+_WORDS = {"never": "refused", "read_only": "read-only", "needs_restart": "old limit"}
 _COUNTED = ("ok", "unchanged")
 _LONGEST_VALUE = 40
+_WIDTH = 100
 _SHOWN = 60
 
 
@@ -51,28 +52,36 @@ class BaselineSummary(NamedTuple):
 
 
 def baseline_summary(
-    sysctls: Mapping[str, Any], limits: Mapping[str, Any], *, catalogue: Catalogue, host: str = "", width: int = 100
+    sysctls: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    *,
+    catalogue: Catalogue,
+    host: str = "",
+    check: bool = False,
 ) -> BaselineSummary:
-    """Sum up the results of ``sysctl_baseline`` and ``nofile_limits``; either is empty where its task did not run."""
+    """Sum up the results of ``sysctl_baseline`` and ``nofile_limits``; either is empty where its task did not run.
+
+    With ``check`` the results say what would be.
+    """
     entries = [*_sysctl_entries(sysctls, catalogue), *_limit_entries(limits)]
-    screen = Screen(colour=False, width=width)
-    _head(screen, entries, sysctls, limits, host)
+    screen = Screen(colour=False, width=_WIDTH)
+    changed = bool(sysctls.get("changed") or limits.get("changed"))
+    verdict = "check mode: nothing was changed, this is what a run would do" if check and changed else ""
+    _head(screen, entries, host, verdict if changed else "nothing to change")
     _changes(screen, entries)
     _harmful(screen, sysctls)
     _managers(screen, sysctls, entries)
-    for warning in rows(limits, "warnings") + list(limits.get("warnings") or ()):
-        if isinstance(warning, str):
-            screen.paragraph(warning, first="  ", rest="    ")
+    for warning in _texts(limits.get("warnings")):
+        screen.paragraph(warning, rest="  ")
     for unseen in rows(sysctls, "unseen"):
         screen.paragraph(f"Not seen: {unseen.get('detail') or unseen.get('code')}", rest="  ")
-    if any(entry.status in ("changed", "needs_restart") for entry in entries):
-        screen.line("Undo: run the role again with tcp_baseline_state=restored.")
+    if changed and not check:
+        _after(screen, sysctls, limits)
     if entries:
         screen.paragraph(catalogue.close_wait, rest="  ")
-    names = {*_names(sysctls.get("failed_keys")), *_names(limits.get("failed"))}
-    failed = [f"{entry.subject}: {_reason(entry)}" for entry in entries if entry.subject in names]
-    failed += sorted(f"{name} could not be set." for name in names - {entry.subject for entry in entries})
-    return BaselineSummary(screen.text().splitlines(), failed)
+    return BaselineSummary(
+        screen.text().splitlines(), [*_texts(sysctls.get("failures")), *_texts(limits.get("failures"))]
+    )
 
 
 class _Entry(NamedTuple):
@@ -82,27 +91,44 @@ class _Entry(NamedTuple):
     why: str
 
 
-def _names(value: object) -> list[str]:
-    return [str(name) for name in value] if isinstance(value, (list, tuple)) else []
+def _texts(value: object) -> list[str]:
+    return [clean(text) for text in value if isinstance(text, str)] if isinstance(value, (list, tuple)) else []
 
 
 def _sysctl_entries(result: Mapping[str, Any], catalogue: Catalogue) -> list[_Entry]:
-    return [_sysctl_entry(row, catalogue) for row in [*rows(result, "sysctls"), *rows(result, "restored")]]
+    return [
+        *(_sysctl_entry(row, catalogue) for row in rows(result, "sysctls")),
+        *(_restored_entry(row) for row in rows(result, "restored")),
+    ]
+
+
+def _restored_entry(row: Mapping[str, Any]) -> _Entry:
+    subject, status, why = (
+        str(row.get("subject") or ""),
+        str(row.get("status") or "unknown"),
+        str(row.get("error") or ""),
+    )
+    if row.get("kind") == "file":
+        # The texts of whole files are for --diff.
+        back = "removed again" if row.get("after") is None else "content of before"
+        return _Entry(subject, status, back if status == "restored" else "", why)
+    before, after = _short(row.get("before")), _short(row.get("after"))
+    return _Entry(subject, status, f"{before} → {after}" if before != after else after, why)
 
 
 def _sysctl_entry(row: Mapping[str, Any], catalogue: Catalogue) -> _Entry:
-    key, status = str(row.get("key") or row.get("subject") or ""), str(row.get("status") or "unknown")
+    key, status = str(row.get("key") or ""), str(row.get("status") or "unknown")
     before, after, wanted = (_short(row.get(name)) for name in ("before", "after", "wanted"))
     known = catalogue.keys.get(key)
     why = str(row.get("error") or row.get("reason") or "")
     values = after or before
-    if status in ("changed", "restored"):
+    if status == "changed":
         values = f"{before or 'unset'} → {after or 'unset'}" if before != after else f"{after} (file only)"
         why = f"counts {known.effect}" if known and known.effect and before != after else ""
     elif status == "kept":
         why = f"stronger than {wanted}" if before != wanted else why
     elif status == "shadowed":
-        why = f"{_place(row.get('shadowed_by'))} sets another value: remove that line"
+        why = f"{row.get('shadowed_by')} wins: take {key} out of it"
     elif status == "clamped":
         values, why = f"{before} → {after}", why or f"the kernel allowed less than {wanted}"
     elif status in ("invalid", "never", "gated", "read_only"):
@@ -113,41 +139,37 @@ def _sysctl_entry(row: Mapping[str, Any], catalogue: Catalogue) -> _Entry:
 
 
 def _limit_entries(result: Mapping[str, Any]) -> list[_Entry]:
-    entries = []
-    for row in rows(result, "limits") + rows(result, "subjects") + rows(result, "restored"):
-        subject = str(row.get("subject") or row.get("name") or "")
-        before, after = _short(row.get("before")), _short(row.get("after"))
-        values = f"{before or 'unset'} → {after or 'unset'}" if before != after else after
-        entries.append(
-            _Entry(
-                subject, str(row.get("status") or "unknown"), values, str(row.get("error") or row.get("reason") or "")
-            )
-        )
-    return entries
+    found = [*rows(result, "units"), *rows(result, "users"), *rows(result, "processes")]
+    return [*map(_limit_entry, found), *(_restored_entry(row) for row in rows(result, "restored"))]
+
+
+def _limit_entry(row: Mapping[str, Any]) -> _Entry:
+    before, after = _limits(row.get("before")), _limits(row.get("after"))
+    values = f"{before} → {after}" if before != after else after
+    why, name = str(row.get("reason") or ""), str(row.get("name") or row.get("pid") or "")
+    old = len(rows(row, "running"))
+    if row.get("needs_restart") or old:
+        why = f"{why} {('1 process' if old == 1 else f'{old:,} processes') if old else name} still with the old limit: restart {name}".strip()
+    return _Entry(name, str(row.get("status") or "unknown"), values, why)
+
+
+def _limits(value: object) -> str:
+    """Return ``soft:hard`` as systemd writes them; a side that nobody sets is said so."""
+    if not isinstance(value, dict) or (value.get("soft") is None and value.get("hard") is None):
+        return "unset"
+    return ":".join(str(value.get(side) if value.get(side) is not None else "unset") for side in ("soft", "hard"))
 
 
 def _short(value: object) -> str:
-    if isinstance(value, dict):
-        value = ":".join(str(value.get(name, "")) for name in ("soft", "hard"))
     text = "" if value is None else clean(str(value))
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
-def _place(value: object) -> str:
-    if isinstance(value, dict):
-        return str(value.get("place") or f"{value.get('file')}:{value.get('line')}")
-    return str(value or "a later file")
-
-
-def _head(
-    screen: Screen, entries: Sequence[_Entry], sysctls: Mapping[str, Any], limits: Mapping[str, Any], host: str
-) -> None:
+def _head(screen: Screen, entries: Sequence[_Entry], host: str, verdict: str) -> None:
     counted = Counter(entry.status for entry in entries)
     said = [f"{counted[status]:,} {_WORDS.get(status, status)}" for status in _STATUSES if counted[status]]
     fine = sum(counted[status] for status in _COUNTED)
     said += [f"{fine:,} already right"] if fine else []
-    changed = bool(sysctls.get("changed") or limits.get("changed"))
-    verdict = "" if changed or not entries else "nothing to change"
     pieces = [Span(piece, whole=True) for piece in [host, verdict, ", ".join(said)] if piece]
     for index, piece in enumerate(pieces[:-1]):
         pieces[index] = piece._replace(text=f"{piece.text} ·")
@@ -161,10 +183,14 @@ def _changes(screen: Screen, entries: Sequence[_Entry]) -> None:
     if not told:
         return
     columns = [Column("status"), Column("setting", least=24), Column("value", least=16)]
+    shown = told[:_SHOWN]
     table: list[list[Span | str]] = [
-        [_WORDS.get(entry.status, entry.status), entry.subject, entry.values] for entry in told[:_SHOWN]
+        [_WORDS.get(entry.status, entry.status), entry.subject, entry.values] for entry in shown
     ]
-    screen.table(columns, table, [[[Span(entry.why)]] if entry.why else [] for entry in told[:_SHOWN]])
+    # A reason that several rows in a row have stands once, below the last of them.
+    last = [entry.why != after.why for entry, after in zip(shown, [*shown[1:], _Entry("", "", "", "")], strict=True)]
+    notes = [[[Span(entry.why)]] if entry.why and is_last else [] for entry, is_last in zip(shown, last, strict=True)]
+    screen.table(columns, table, notes)
     if len(told) > _SHOWN:
         screen.line(f"  … {plural(len(told) - _SHOWN, 'more setting')} in the result of the task")
 
@@ -191,6 +217,12 @@ def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Ent
                 screen.paragraph(f"{name} {sets} {manager.get('when') or 'later'} ({place}).", rest="  ")
 
 
-def _reason(entry: _Entry) -> str:
-    words = f"{_WORDS.get(entry.status, entry.status)}, {entry.why}" if entry.why else entry.status
-    return words if words.endswith((".", "!")) else f"{words}."
+def _after(screen: Screen, sysctls: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
+    path = sysctls.get("path")
+    kept = [
+        row for row in rows(sysctls, "sysctls") if isinstance(row.get("boot"), dict) and row["boot"]["file"] == path
+    ]
+    if kept:
+        screen.paragraph(f"{plural(len(kept), 'line')} in {path}, so that the next boot sets them too.", rest="  ")
+    if not (rows(sysctls, "restored") or rows(limits, "restored")):
+        screen.line("Undo: run the role again with tcp_baseline_state=restored.")

@@ -1,0 +1,179 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The summary of the role on one host: every status in its words, short where all is well, harmless text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.lastack.linux.plugins.filter.tcp_baseline_summary import FilterModule
+from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import load_catalogue
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.baseline import BaselineSummary, baseline_summary
+
+CATALOGUE = load_catalogue()
+FILE = "/etc/sysctl.d/99-tcp-lastack.conf"
+SOMAXCONN = "net.core.somaxconn"
+
+
+def key(name: str, status: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a result
+    told = {"match": "exact", "wanted": "2", "before": "1", "after": "1", "boot": None, "reload": None}
+    return {"key": name, "status": status, **told, "shadowed_by": "", "reason": "", "error": "", **fields}
+
+
+def summed(
+    *keys: dict[str, Any],
+    check: bool = False,
+    limits: dict[str, Any] | None = None,
+    **more: Any,  # noqa: ANN401 - further keys of the result
+) -> BaselineSummary:
+    result = {"changed": any(one["status"] == "changed" for one in keys), "path": FILE, "sysctls": list(keys), **more}
+    return baseline_summary(result, limits or {}, catalogue=CATALOGUE, host="web-1", check=check)
+
+
+def text(summary: BaselineSummary) -> str:
+    return " ".join(" ".join(summary.lines).split())
+
+
+def test_a_host_on_which_all_is_right_is_two_lines() -> None:
+    assert summed(key(SOMAXCONN, "ok"), key("net.ipv4.tcp_timestamps", "ok")).lines == [
+        "web-1 · nothing to change · 2 already right",
+        CATALOGUE.close_wait,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            key(SOMAXCONN, "changed", before="128", after="4096"),
+            "changed net.core.somaxconn 128 → 4096 counts when a listener restarts; existing ones keep theirs",
+        ),
+        (key(SOMAXCONN, "changed", before="4096", after="4096"), "4096 (file only)"),
+        (key("net.ipv4.tcp_fin_timeout", "kept", before="15", after="15", wanted="30"), "stronger than 30"),
+        (key(SOMAXCONN, "gated", reason="No port pressure."), "gated net.core.somaxconn 1, not 2 No port pressure."),
+        (
+            key(SOMAXCONN, "never", before=None, after=None, reason="Harmful."),
+            "refused net.core.somaxconn unset, not 2",
+        ),
+        (key(SOMAXCONN, "invalid", error="Invalid argument."), "invalid net.core.somaxconn 1, not 2 Invalid argument."),
+        (key(SOMAXCONN, "clamped", before="1", after="7"), "1 → 7 the kernel allowed less than 2"),
+        (key(SOMAXCONN, "shadowed", shadowed_by="/etc/sysctl.conf:7"), "/etc/sysctl.conf:7 wins"),
+        (key(SOMAXCONN, "absent", before=None, after=None), "does not have the key"),
+        (key(SOMAXCONN, "read_only"), "read-only net.core.somaxconn 1, not 2"),
+    ],
+)
+def test_every_status_has_its_words(row: dict[str, Any], words: str) -> None:
+    assert words in text(summed(row))
+
+
+def test_a_shared_reason_stands_once_and_what_failed_first() -> None:
+    timer = "counts when a socket's timer is next armed; running timers keep theirs"
+    lines = summed(
+        key("net.ipv4.tcp_keepalive_time", "changed", before="7200", after="300"),
+        key("net.ipv4.tcp_keepalive_intvl", "changed", before="75", after="30"),
+        key(SOMAXCONN, "invalid"),
+    ).lines
+    assert [line.strip() for line in lines].count(timer) == 1
+    assert lines[2].split()[0] == "invalid"
+
+
+def test_a_change_says_where_it_is_kept_and_how_to_undo_it() -> None:
+    row = key(SOMAXCONN, "changed", before="128", after="4096", boot={"value": "4096", "file": FILE, "line": 4})
+    assert f"1 line in {FILE}" in text(summed(row))
+    assert "tcp_baseline_state=restored" in text(summed(row))
+    checked = text(summed(row, check=True))
+    assert "check mode: nothing was changed" in checked
+    assert "Undo" not in checked
+
+
+def test_a_restore_prints_no_file() -> None:
+    secret = "password = 1\n" * 50
+    restored = [
+        {"subject": FILE, "kind": "file", "status": "restored", "before": secret, "after": None, "error": None},
+        {
+            "subject": SOMAXCONN,
+            "kind": "runtime",
+            "status": "restored",
+            "before": "8192",
+            "after": "4096",
+            "error": None,
+        },
+        {
+            "subject": "/etc/sysctl.conf",
+            "kind": "file",
+            "status": "conflict",
+            "before": "x",
+            "after": None,
+            "error": "E.",
+        },
+    ]
+    summary = summed(restored=restored, changed=True, failures=["/etc/sysctl.conf was changed since."])
+    assert "2 restored" in text(summary)
+    assert f"{FILE} removed again" in text(summary)
+    assert "8192 → 4096" in text(summary)
+    assert "password" not in text(summary)
+    assert "Undo" not in text(summary)
+    assert summary.failed == ["/etc/sysctl.conf was changed since."]
+
+
+def test_others_that_would_set_it_are_named() -> None:
+    overrides = {SOMAXCONN: {"value": "64", "place": "/etc/tune:3"}, "a.b": {"value": "1", "place": "/etc/tune:4"}}
+    one = {"name": "ufw", "evidence": "/etc/tune", "overrides": overrides, "when": "when ufw starts", "yields": False}
+    told = text(summed(key(SOMAXCONN, "ok"), managers=[one]))
+    assert "ufw sets net.core.somaxconn = 64 when ufw starts (/etc/tune:3)." in told
+    assert "a.b" not in told
+    assert "ufw" not in text(summed(key(SOMAXCONN, "ok"), managers=[{**one, "yields": True}]))
+    assert "what it sets is not known" in text(summed(key(SOMAXCONN, "ok"), managers=[{**one, "overrides": None}]))
+
+
+def test_harmful_lines_say_whether_they_are_gone() -> None:
+    line = {"place": "/etc/sysctl.conf:3", "key": "net.ipv4.tcp_tw_recycle", "reason": "Bad.", "removed": False}
+    assert "still there: tcp_baseline_remove_harmful=true" in text(summed(harmful_lines=[line]))
+    assert "(removed)" in text(summed(harmful_lines=[{**line, "removed": True}]))
+
+
+def test_limits_say_what_still_runs_with_the_old_one() -> None:
+    unit = {
+        "name": "nginx.service",
+        "status": "needs_restart",
+        "before": {"soft": 1024, "hard": 524288},
+        "after": {"soft": 65536, "hard": 524288},
+        "running": [{"pid": 1}, {"pid": 2}],
+        "needs_restart": True,
+        "reason": "",
+    }
+    told = text(summed(limits={"changed": True, "units": [unit], "warnings": ["select() is old."], "failures": ["F."]}))
+    assert "old limit nginx.service 1024:524288 → 65536:524288" in told
+    assert "2 processes still with the old limit: restart nginx.service" in told
+    assert "select() is old." in told
+    assert summed(limits={"units": [unit], "failures": ["F."]}).failed == ["F."]
+
+
+def test_what_a_host_wrote_is_harmless() -> None:
+    told = "\n".join(summed(key(SOMAXCONN, "invalid", error="\x1b[31mred\r\nFORGED")).lines)
+    assert "\x1b" not in told
+    assert "\r" not in told
+    assert not any(line.startswith("FORGED") for line in told.splitlines())
+
+
+def test_very_many_keys_are_cut() -> None:
+    lines = summed(*[key(f"net.a.b{number}", "invalid") for number in range(500)]).lines
+    assert len(lines) < 80
+    assert any("440 more settings" in line for line in lines)
+
+
+def test_nothing_at_all_is_no_error() -> None:
+    assert baseline_summary({}, {}, catalogue=CATALOGUE, host="web-1") == BaselineSummary(
+        ["web-1 · nothing to change"], []
+    )
+
+
+def test_the_filter() -> None:
+    (name, summarise), *rest = FilterModule().filters().items()
+    assert (name, rest) == ("tcp_baseline_summary", [])
+    assert summarise({"skipped": True}, {}, host="h") == {"lines": ["h · nothing to change"], "failed": []}
+    with pytest.raises(AnsibleFilterError):
+        summarise("text")
