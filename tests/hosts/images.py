@@ -15,6 +15,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -57,7 +58,7 @@ ARCHIVE = "http://archive.debian.org/debian"
 _CUSTOMISE = Path(__file__).resolve().parent / "customise.sh"
 _OPTIONS = ('Acquire::Check-Valid-Until "false"', 'Acquire::Languages "none"', 'APT::Install-Recommends "false"')
 _BUILD_S = 900.0
-_NEEDED = ("mmdebstrap", "setpriv")
+_NEEDED = ("mmdebstrap", "setpriv", "unshare")
 
 
 class ImageError(Exception):
@@ -121,9 +122,10 @@ def image(suite: str) -> Path:
             for left in folder.glob(f"{suite}-*.tmp"):
                 shutil.rmtree(left)
             new = folder / f"{tree.name}.tmp"
+            new.mkdir()
             try:
-                _build(suite, new)
-                new.rename(tree)
+                _build(suite, new / "tree")
+                (new / "tree").rename(tree)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
     return tree
@@ -135,7 +137,8 @@ def _build(suite: str, tree: Path) -> None:
     missing = [name for name in _NEEDED if not shutil.which(name)]
     if missing:
         raise ImageError(f"The image of {suite} cannot be built: not installed: {', '.join(missing)}.")
-    # apt reads the packages as an unprivileged user, and every host enters this folder as one.
+    if sys.stderr.isatty():
+        sys.stderr.write(f"Building the image of {suite}; this happens once.\n")
     reason = ""
     for mirror in mirrors():
         shutil.rmtree(tree, ignore_errors=True)
@@ -149,10 +152,12 @@ def _build(suite: str, tree: Path) -> None:
 
 def _bootstrap(suite: str, tree: Path, mirror: str) -> str:
     """Run mmdebstrap; return its last complaint, empty if there was none."""
-    command = ["setpriv", "--pdeathsig", "TERM", "mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase"]
+    # In namespaces of its own: whatever ends the build ends all of it, and no mount of it is ever the machine's.
+    command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    command += ["--mount-proc", "--", "mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase"]
     command += [f"--include={','.join(PACKAGES)}", *(f"--aptopt={option}" for option in _OPTIONS)]
     command += [f"--customize-hook={_CUSTOMISE}", suite, str(tree), *([mirror] if mirror else [])]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": str(tree.parent)}
     try:
         done = subprocess.run(
             command,

@@ -48,10 +48,14 @@ def _connect(folder: str) -> socket.socket:
 
 
 def ask(
-    folder: str, question: dict[str, object], descriptors: tuple[int, ...] = ()
+    folder: str,
+    question: dict[str, object],
+    descriptors: tuple[int, ...] = (),
+    timeout_s: float | None = 180.0,
 ) -> tuple[dict[str, object], list[int]]:
     """Ask the leader of a lab; return its answer and the descriptors with it. ``OSError`` if there is no leader."""
     with _connect(folder) as connection:
+        connection.settimeout(timeout_s)
         line = json.dumps(question).encode() + b"\n"
         if descriptors:
             socket.send_fds(connection, [line[:1]], list(descriptors))
@@ -69,14 +73,14 @@ def main(arguments: list[str]) -> int:
     what, folder, host, *rest = arguments
     try:
         if what == "reach":
-            answer, found = ask(folder, {"do": "reach", "host": host})
+            answer, found = ask(folder, {"do": "reach", "host": host}, timeout_s=20.0)
             if found:
                 # ssh takes the descriptor from the one message that comes over this program's standard output.
                 with socket.socket(fileno=1) as ssh:
                     socket.send_fds(ssh, [b"\0"], found)
                     ssh.detach()
         else:
-            answer, _ = ask(folder, {"do": "execute", "host": host, "command": rest[1:]}, (0, 1, 2))
+            answer, _ = ask(folder, {"do": "execute", "host": host, "command": rest[1:]}, (0, 1, 2), None)
     except (OSError, ValueError) as error:
         answer = {"error": f"The lab {folder} does not answer: {error}."}
     if answer.get("error"):
