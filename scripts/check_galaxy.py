@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from check_packages import build, copy_source, own_environment
-from tool_cache import NoEnvironment, cache_folder, environment_with, locked, pythons
+from tool_cache import NoEnvironment, controller_pythons, environment_with
 
 __all__ = ["complaints", "main"]
 
@@ -45,9 +45,8 @@ def main() -> int:
         environment = own_environment(work)
         tarball = build("collection", work / "source", work / "built", environment)
         try:
-            with locked(cache_folder("environments")):
-                # The importer wants older packages than the other tools.
-                programs = environment_with("galaxy", REQUIREMENTS, [one for one in pythons() if one.version >= "3.11"])
+            # The importer wants older packages than the other tools.
+            programs = environment_with("galaxy", REQUIREMENTS, controller_pythons())
         except NoEnvironment as error:
             print(f"galaxy: {error}")
             return 1

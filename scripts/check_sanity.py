@@ -29,7 +29,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 
 from check_packages import copy_source
-from tool_cache import VERSIONS, NoEnvironment, Python, cache_folder, environment_with, locked, pythons
+from tool_cache import (
+    VERSIONS,
+    NoEnvironment,
+    Python,
+    cache_folder,
+    controller_pythons,
+    environment_with,
+    locked,
+    pythons,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -220,7 +229,8 @@ def check(core: Path, wanted: Sequence[str], here: Sequence[Python], work: Path)
     # ansible-test looks for Pythons on the PATH, so a version is used where this run found a working one.
     path = os.pathsep.join([str(programs), str(core), str(BIN), "/usr/local/bin", "/usr/bin", "/bin"])
     key = hashlib.sha256("".join(f"{core}{targets}").encode()).hexdigest()[:12]
-    with Home(cache_folder(f"sanity-{key}")) as home, locked(home.folder):
+    folder = cache_folder(f"sanity-{key}")
+    with locked(folder), Home(folder) as home:
         home.provide_pip(asked["pips"])
         environment = {"HOME": str(home.folder), "PATH": path, "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
         command = [str(core / "ansible-test"), "sanity"]
@@ -263,8 +273,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         core = BIN
         if options.core:
-            controllers = [python for python in here if VERSIONS.index(python.version) >= VERSIONS.index("3.11")]
-            core = environment_with("core", [f"ansible-core=={options.core}"], controllers)
+            core = environment_with("core", [f"ansible-core=={options.core}"], controller_pythons())
         with tempfile.TemporaryDirectory(prefix="lastack-sanity-") as folder:
             found = check(core, options.test, here, Path(folder))
     except NoEnvironment as error:

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["VERSIONS", "NoEnvironment", "Python", "cache_folder", "environment_with", "locked", "pythons"]
+__all__ = [
+    "VERSIONS",
+    "NoEnvironment",
+    "Python",
+    "cache_folder",
+    "controller_pythons",
+    "environment_with",
+    "locked",
+    "pythons",
+]
 
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """What a host or a controller may run."""
@@ -62,6 +71,11 @@ def pythons() -> list[Python]:
     return found
 
 
+def controller_pythons() -> list[Python]:
+    """Return those on which a controller runs, oldest first."""
+    return [one for one in pythons() if VERSIONS.index(one.version) >= VERSIONS.index("3.11")]
+
+
 def _real(candidate: str, version: str) -> Path | None:
     """Ask the interpreter for its own path: a pyenv shim or a link is not it."""
     try:
@@ -89,6 +103,11 @@ def environment_with(name: str, requirements: Sequence[str], candidates: Sequenc
     Raises:
         NoEnvironment: none of them could have it; the message ends with the last one's reason.
     """
+    with locked(cache_folder("environments")):
+        return _made(name, requirements, candidates)
+
+
+def _made(name: str, requirements: Sequence[str], candidates: Sequence[Python]) -> Path:
     reason = "there is no such Python here"
     for python in candidates:
         key = hashlib.sha256("\n".join([str(python.path), *requirements]).encode()).hexdigest()[:12]
