@@ -15,6 +15,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import runpy
 import secrets
 import shutil
 import signal
@@ -164,6 +165,12 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def _controllers() -> list[str]:
+    """Return the releases of ansible-core that the matrix has, oldest first."""
+    table = runpy.run_path(str(ROOT / "tests" / "matrix" / "controllers.py"))["CONTROLLERS"]
+    return [one.pins[0].replace("==", " ") for one in table]
+
+
 def page(outcomes: list[Outcome], seconds: float, today: datetime.date) -> str:
     """Return docs/soak.md; it names no path of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
@@ -175,6 +182,8 @@ def page(outcomes: list[Outcome], seconds: float, today: datetime.date) -> str:
         "",
         f"Machine: Linux {platform.release()}, {platform.machine()}, {os.cpu_count()} CPUs, {memory} GiB, Python",
         f"{platform.python_version()}. With {versions}.",
+        "",
+        f"Controllers: {', '.join(_controllers())}.",
         "",
         "| suite | result | passed | failed | skipped | minutes | what it holds |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",

@@ -62,6 +62,7 @@ def test_page_has_every_step_and_no_path_of_this_machine() -> None:
     ]
     page = soak.page(outcomes, 156, datetime.date(2026, 11, 23))
     assert "on 2026-11-23." in page
+    assert "Controllers: ansible-core 2.16." in page
     assert "| matrix | passed | 36 | 0 | 1 | 1.5 |" in page
     assert "| molecule | FAILED | - | - | - | 1.1 |" in page
     assert "- molecule: round 2 left process sshd" in page
