@@ -4,7 +4,7 @@
 
 .POSIX:
 .DEFAULT_GOAL := help
-.PHONY: help audit demo test lint unit kernel integration browser packages bench dev clean
+.PHONY: help audit demo test lint sanity unit kernel integration browser hosts matrix molecule packages bench soak dev clean
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,8 +21,11 @@ dev: ## the virtual environment with everything that the tests need
 test: dev ## every test that this machine can run
 	@.venv/bin/python scripts/test_all.py $(TEST_ARGS)
 
-lint: dev ## ruff, mypy, ansible-lint, yamllint, shellcheck, antsibull-changelog
+lint: dev ## ruff, mypy, ansible-lint, yamllint, shellcheck, the changelog
 	@.venv/bin/python scripts/test_all.py --only lint
+
+sanity: dev ## ansible-test sanity, the documentation's lint and Galaxy's importer
+	@.venv/bin/python scripts/test_all.py --only sanity
 
 unit: dev ## the unit and property tests
 	@.venv/bin/python scripts/test_all.py --only unit
@@ -36,11 +39,23 @@ integration: dev ## real ansible-playbook over real ssh (root)
 browser: dev ## the HTML report in headless Chromium
 	@.venv/bin/python scripts/test_all.py --only browser
 
-packages: dev ## build the wheel and the collection, install each into an empty place and use it
+hosts: dev ## the factory of systemd hosts on Debian 11, 12 and 13 (root)
+	@.venv/bin/python scripts/test_all.py --only hosts
+
+matrix: dev ## oldest to newest ansible-core over every distribution (root)
+	@.venv/bin/python scripts/test_all.py --only matrix
+
+molecule: dev ## every scenario below molecule/ (root); one alone: .venv/bin/molecule test -s audit
+	@.venv/bin/python scripts/test_all.py --only molecule
+
+packages: dev ## build wheel, sdist and collection, look into each, install and use each
 	@scripts/check-packages
 
 bench: dev ## 200,000 sockets in a private namespace, ratios against ss and others (root, minutes)
 	@.venv/bin/python bench/run.py $(BENCH_ARGS)
+
+soak: dev ## what takes too long for every change, half an hour (root); SOAK_ARGS=--save writes docs/soak.md
+	@.venv/bin/python scripts/soak.py $(SOAK_ARGS)
 
 clean: ## remove what was built; run folders stay
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible tests/output *.egg-info *.tar.gz

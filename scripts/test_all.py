@@ -24,21 +24,28 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tool_cache import pythons
+
 __all__ = ["Outcome", "Suite", "judge", "main", "read_junit", "suites"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PACKAGE = "ansible_collections.lastack.linux.plugins"
-TARGET_PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 PACKAGES = {
     "chromium": "chromium",
+    "conmon": "conmon",
+    "crun": "crun",
+    "fuse-overlayfs": "fuse-overlayfs",
     "gcc": "gcc",
     "ip": "iproute2",
     "java": "default-jdk-headless",
+    "mmdebstrap": "mmdebstrap",
     "netstat": "net-tools",
     "node": "nodejs",
+    "newuidmap": "uidmap",
     "openssl": "openssl",
+    "podman": "podman",
     "ps": "procps",
     "ss": "iproute2",
     "ssh": "openssh-client",
@@ -47,6 +54,8 @@ PACKAGES = {
     "unshare": "util-linux",
 }
 """Program to Debian package."""
+HOSTS = ("conmon", "crun", "fuse-overlayfs", "ip", "mmdebstrap", "newuidmap", "podman", "ssh")
+"""What the test hosts are made with."""
 ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")}
 
 
@@ -104,17 +113,9 @@ def _is_shell(path: Path) -> bool:
     return bool(first) and first[0].startswith(b"#!") and first[0].endswith(b"sh")
 
 
-def _pythons() -> list[tuple[str, str]]:
-    """Return (version, path) of every supported Python of this machine: on the PATH, or made by pyenv."""
-    found = []
-    for version in TARGET_PYTHONS:
-        versions = Path.home() / ".pyenv" / "versions"
-        candidates = [Path(f"/usr/bin/python{version}"), Path(f"/usr/local/bin/python{version}")]
-        candidates += sorted(path / "bin" / "python" for path in versions.glob(f"{version}.*"))
-        path = next((path for path in candidates if path.exists()), None)
-        if path is not None:
-            found.append((version, str(path)))
-    return found
+def _molecule_programs() -> list[str]:
+    """Return what the scenarios put on their hosts."""
+    return [str(path.relative_to(ROOT)) for path in sorted((ROOT / "molecule").glob("*/files/*.py"))]
 
 
 def suites() -> list[Suite]:
@@ -124,7 +125,9 @@ def suites() -> list[Suite]:
         Suite("ruff format", "lint", (str(BIN / "ruff"), "format", "--check", ".")),
         _mypy("mypy targets 3.9", "3.9", "-p", f"{PACKAGE}.module_utils", "-p", f"{PACKAGE}.modules"),
         _mypy("mypy controller 3.11", "3.11", "-p", f"{PACKAGE}.plugin_utils", "-p", f"{PACKAGE}.action"),
-        _mypy("mypy scripts", "3.11", "scripts"),
+        _mypy("mypy scripts", "3.11", "scripts", path="collections:scripts"),
+        _mypy("mypy molecule", "3.11", "--strict", "molecule/scenario_hosts.py"),
+        _mypy("mypy molecule programs", "3.9", "--strict", *_molecule_programs()),
         _mypy("mypy bench", "3.11", "bench", path="collections:bench"),
     ]
     # One run a folder: every folder has a conftest.py.
@@ -134,25 +137,30 @@ def suites() -> list[Suite]:
             "3.11",
             "--config-file=tests/mypy.ini",
             f"tests/{folder}",
-            path=f"collections:bench:scripts:tests/programs:tests/{folder}",
+            path=f"collections:bench:scripts:tests/hosts:tests/programs:tests/{folder}",
         )
-        for folder in ("unit", "kernel", "integration", "browser", "programs")
+        for folder in ("unit", "kernel", "integration", "browser", "hosts", "matrix", "programs")
         if list((ROOT / "tests" / folder).glob("*.py"))
     ]
     tools += [
         Suite("ansible-lint", "lint", (str(BIN / "ansible-lint"), "--offline", "--profile", "production", "--nocolor")),
         Suite("yamllint", "lint", (str(BIN / "yamllint"), "--strict", ".")),
         Suite("shellcheck", "lint", (str(BIN / "shellcheck"), *_shell_scripts())),
-        Suite("changelog", "lint", (str(BIN / "antsibull-changelog"), "lint")),
+        Suite("changelog", "lint", (sys.executable, "scripts/check_changelog.py")),
+    ]
+    sanity = [
+        Suite("ansible-test sanity", "sanity", (sys.executable, "scripts/check_sanity.py")),
+        Suite("galaxy importer", "sanity", (sys.executable, "scripts/check_galaxy.py")),
     ]
     site = next(iter((BIN.parent / "lib").glob("python3*/site-packages")), None)
     imports = [
-        Suite(f"import on {version}", "import", (path, "scripts/smoke_imports.py", str(site)), limit_s=60)
-        for version, path in _pythons()
+        Suite(f"import on {one.version}", "import", (str(one.path), "scripts/smoke_imports.py", str(site)), limit_s=60)
+        for one in pythons()
     ]
     return [
         *tools,
         *imports,
+        *sanity,
         Suite("unit", "unit", paths=("tests/unit",)),
         Suite(
             "kernel",
@@ -163,6 +171,18 @@ def suites() -> list[Suite]:
         ),
         Suite("integration", "integration", paths=("tests/integration",), programs=("ip", "ssh", "sshd"), root=True),
         Suite("browser", "browser", paths=("tests/browser",), programs=("chromium",)),
+        Suite("hosts", "hosts", paths=("tests/hosts",), programs=HOSTS, root=True),
+        Suite("matrix", "matrix", paths=("tests/matrix",), programs=HOSTS, root=True),
+        Suite(
+            "molecule",
+            "molecule",
+            (str(BIN / "molecule"), "test", "--all"),
+            programs=HOSTS,
+            root=True,
+            # Molecule names its folders after the clone's base name: two clones would end each other's hosts.
+            environment={"ANSIBLE_HOME": str(ROOT / ".ansible")},
+            limit_s=1800,
+        ),
     ]
 
 

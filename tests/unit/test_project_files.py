@@ -107,7 +107,7 @@ def test_licence_is_the_one_that_is_declared() -> None:
     assert hashlib.sha256(text).hexdigest() == "3972dc9744f6499f0f9b2dbf76696f2ae7ad8af9b23dde66d6af86c9dfb36986"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert (project["license"], project["license-files"]) == ("GPL-3.0-or-later", ["LICENSE"])
-    assert yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["license_file"] == "LICENSE"
+    assert yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["license"] == ["GPL-3.0-or-later"]
     assert "GPL-3.0-or-later" in CONTRIBUTING
 
 
