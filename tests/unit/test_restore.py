@@ -307,7 +307,7 @@ def test_limits_of_a_running_process_come_back(host: Path, sleeper: subprocess.P
 
 def test_limits_that_somebody_changed_are_left(host: Path, sleeper: subprocess.Popen[bytes]) -> None:
     key = f"{sleeper.pid}:{start_of(sleeper.pid)}"
-    _, hard = record_raised(host, sleeper.pid, key)
+    __, hard = record_raised(host, sleeper.pid, key)
     resource.prlimit(sleeper.pid, resource.RLIMIT_NOFILE, (200, hard))
     answer = back_with_real_proc(host)
     assert answer.status == "conflict"

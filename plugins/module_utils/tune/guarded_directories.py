@@ -57,7 +57,7 @@ def make_directory(path: str, *, root: str = "/", mode: int = _MODE) -> None:
 
     Raises ``RefusedPath`` and ``OSError`` as ``open_directory`` does for the parent.
     """
-    parent, _, name = path.rpartition("/")
+    parent, __, name = path.rpartition("/")
     with open_directory(parent, root=root) as descriptor:
         try:
             os.mkdir(name, mode, dir_fd=descriptor)
@@ -73,7 +73,7 @@ def remove_directory(path: str, *, root: str = "/") -> None:
 
     Raises ``RefusedPath`` and ``OSError``.
     """
-    parent, _, name = path.rpartition("/")
+    parent, __, name = path.rpartition("/")
     try:
         with open_directory(parent, root=root) as descriptor:
             os.rmdir(name, dir_fd=descriptor)

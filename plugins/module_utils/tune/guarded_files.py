@@ -92,7 +92,7 @@ def read_state(path: str, *, root: str = "/") -> FileState | None:
         OSError: as open(2) and read(2) do.
     """
     kind_of(path)
-    parent, _, name = path.rpartition("/")
+    parent, __, name = path.rpartition("/")
     try:
         with open_directory(parent, root=root) as directory:
             if not _is_there(directory, name, path):
@@ -120,7 +120,7 @@ def write_file(path: str, content: bytes, *, root: str = "/", like: FileState | 
     kind_of(path)
     if len(content) > MAX_BYTES:
         raise RefusedPath(f"{path} would be larger than {MAX_BYTES} bytes; it was not written.")
-    parent, _, name = path.rpartition("/")
+    parent, __, name = path.rpartition("/")
     made = missing_directory(path, root=root)
     if made is not None:
         make_directory(made, root=root)
@@ -144,7 +144,7 @@ def remove_file(path: str, *, root: str = "/") -> None:
     Raises ``RefusedPath`` as ``read_state`` does, and ``OSError``.
     """
     kind_of(path)
-    parent, _, name = path.rpartition("/")
+    parent, __, name = path.rpartition("/")
     try:
         with open_directory(parent, root=root) as directory:
             _discard(directory, _temporary(name))
@@ -173,7 +173,7 @@ def check_writable(path: str, *, root: str = "/") -> None:
 def remove_leftover(path: str, *, root: str = "/") -> None:
     """Remove what a killed run may have left beside ``path``; raises ``RefusedPath`` and ``OSError``."""
     kind_of(path)
-    parent, _, name = path.rpartition("/")
+    parent, __, name = path.rpartition("/")
     with contextlib.suppress(FileNotFoundError), open_directory(parent, root=root) as directory:
         _discard(directory, _temporary(name))
 

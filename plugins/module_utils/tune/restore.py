@@ -170,7 +170,7 @@ def _restore_runtime(key: str, entry: RuntimeEntry, *, proc: str, force: bool, c
 
 def _restore_process(key: str, entry: ProcessEntry, *, proc: str, force: bool, check: bool) -> Restored:
     answer = Restored(key, "process", "restored", None, f"{entry.before_soft}:{entry.before_hard}", None)
-    number, _, start = key.partition(":")
+    number, __, start = key.partition(":")
     pid = int(number)
     if not _is_same_process(pid, int(start), entry.boot, proc):
         return answer._replace(status="unchanged", after=None, error=f"Process {pid} has ended.")
