@@ -31,6 +31,10 @@ _REMEDIES = {
     "limits": "a limit",
     "none": "nothing to do",
 }
+_SETTINGS = {
+    "snippet": "the settings that are copied from page to page, today",
+    "KEY": "a sysctl, such as net.ipv4.tcp_tw_reuse or tcp_tw_reuse",
+}
 _BOLD, _CODE, _END = "\x1b[1m", "\x1b[36m", "\x1b[0m"
 
 
@@ -39,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "page",
         nargs="?",
-        metavar="ID|STATE|CAUSE",
-        help="such as close_wait.leak, TIME_WAIT or eof_read; without it, the index of all pages",
+        metavar="ID|STATE|CAUSE|KEY",
+        help="such as close_wait.leak, TIME_WAIT, eof_read or tcp_tw_reuse; without it, the index of all pages",
     )
     add_colour_option(parser)
 
@@ -59,7 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         page = load_page(_whole_id(arguments.page))
     except UnknownPage as error:
-        raise CommandError(str(error)) from None
+        from ansible_collections.lastack.linux.plugins.plugin_utils.setting_pages import (  # noqa: PLC0415 - needs YAML
+            setting_page,
+        )
+
+        setting = setting_page(arguments.page)
+        if setting is None:
+            raise CommandError(str(error)) from None
+        page = setting
     remedy = f"Remedy: {page.remedy} ({_REMEDIES[page.remedy]})\n\n" if page.remedy is not None else ""
     text = f"# {page.id}: {page.title}\n\n{remedy}{page.body}"
     write(_coloured(text) if colour else _plain(text))
@@ -92,6 +103,10 @@ def _index(*, colour: bool) -> str:
         lines.append(f"{_BOLD}{title}{_END}" if colour else title)
         lines += [f"  {name:<26} {load_page(name).title}" for name in page_ids(kind)]
         lines.append("")
+    title = "Settings"
+    lines.append(f"{_BOLD}{title}{_END}" if colour else title)
+    lines += [f"  {name:<26} {told}" for name, told in _SETTINGS.items()]
+    lines.append("")
     lines.append("lastack explain ID prints a page.")
     return "\n".join(lines)
 

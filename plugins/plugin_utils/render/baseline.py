@@ -149,7 +149,8 @@ def _limit_entry(row: Mapping[str, Any]) -> _Entry:
     why, name = str(row.get("reason") or ""), str(row.get("name") or row.get("pid") or "")
     old = len(rows(row, "running"))
     if row.get("needs_restart") or old:
-        why = f"{why} {('1 process' if old == 1 else f'{old:,} processes') if old else name} still with the old limit: restart {name}".strip()
+        who = name if not old else "1 process" if old == 1 else f"{old:,} processes"
+        why = f"{why} {who} still with the old limit: restart {name}".strip()
     return _Entry(name, str(row.get("status") or "unknown"), values, why)
 
 
