@@ -53,8 +53,11 @@ def _tmpfs(where: str, mode: str, *more: str) -> dict[str, object]:
     return {"destination": where, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
-def configuration(name: str, root: Path, cgroup: str) -> dict[str, object]:
-    """Return the OCI configuration of a host whose tree is mounted at ``root``."""
+def configuration(name: str, root: Path, cgroup: str, user_namespace: str = "") -> dict[str, object]:
+    """Return the OCI configuration of a host whose tree is mounted at ``root``.
+
+    ``user_namespace`` is the path of the one to enter; a new one is made where it is empty.
+    """
     # Never above what this machine grants: raising a hard limit needs CAP_SYS_RESOURCE of the machine.
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     _, processes = resource.getrlimit(resource.RLIMIT_NPROC)
@@ -104,7 +107,10 @@ def configuration(name: str, root: Path, cgroup: str) -> dict[str, object]:
         ],
         "linux": {
             "cgroupsPath": cgroup,
-            "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup", "user")],
+            "namespaces": [
+                *({"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")),
+                {"type": "user", **({"path": user_namespace} if user_namespace else {})},
+            ],
             "uidMappings": [{"containerID": 0, "hostID": UID_BASE, "size": UID_COUNT}],
             "gidMappings": [{"containerID": 0, "hostID": UID_BASE, "size": UID_COUNT}],
             "resources": {"devices": [{"allow": True, "access": "rwm"}]},

@@ -19,14 +19,17 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from images import UID_BASE, UID_COUNT
 from lab_container import PREPARE, configuration, seed
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-__all__ = ["Host", "HostError", "run"]
+__all__ = ["Host", "HostError", "own_user_namespace", "run"]
 
 _BOOT_S = 60.0
 _HALT_S = 15.0
@@ -45,6 +48,33 @@ def run(*command: str, text: str = "", timeout_s: float = 30.0) -> str:
         complaint = (done.stderr or done.stdout).strip().splitlines()
         raise HostError(f"{command[0]}: {complaint[-1] if complaint else f'status {done.returncode}'}")
     return done.stdout
+
+
+@contextmanager
+def own_user_namespace(user: int) -> Iterator[str]:
+    """Make a user namespace that belongs to ``user``; yield its path, empty where the machine does not permit that.
+
+    What its processes use of a limit per user (inotify(7): 128 instances, six or more a host) is charged to its maker.
+    Without a maker of its own for each host, all hosts of the machine would share root's.
+    """
+    command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "unshare", "--user", "--", "cat"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        try:
+            # The answer comes from inside of the new namespace.
+            holder.stdin.write(b"\n")
+            if not holder.stdout.read(1):
+                yield ""
+                return
+            for kind in ("uid_map", "gid_map"):
+                path = Path(f"/proc/{holder.pid}/{kind}")
+                path.write_text(f"0 {UID_BASE} {UID_COUNT}\n", encoding="ascii")
+            yield f"/proc/{holder.pid}/ns/user"
+        finally:
+            holder.kill()
 
 
 class Host:
@@ -79,20 +109,9 @@ class Host:
             self._boots += 1
             if self._boots == 1:
                 self._make()
-            self._write_configuration()
-            pidfile = self._bundle / "pid"
-            with (self._bundle / "console").open("ab") as console:
-                status = subprocess.run(
-                    ["crun", "create", "--bundle", str(self._bundle), "--pid-file", str(pidfile), self.name],
-                    stdin=subprocess.DEVNULL,
-                    stdout=console,
-                    stderr=console,
-                    check=False,
-                    timeout=_BOOT_S,
-                ).returncode
-            if status:
-                raise HostError(f"{self.name} does not start: {self._last_words()}.")
-            self._pid = int(pidfile.read_text(encoding="ascii"))
+            with own_user_namespace(UID_BASE + UID_COUNT + self._host["number"]) as user_namespace:
+                self._create(user_namespace)
+            self._pid = int((self._bundle / "pid").read_text(encoding="ascii"))
             self._watch = os.pidfd_open(self._pid)
             self._attach()
             run("crun", "start", self.name)
@@ -119,9 +138,20 @@ class Host:
         run("mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", "overlay", str(root))
         seed(root, self.name, self._names, self._keys)
 
-    def _write_configuration(self) -> None:
-        made = configuration(self.name, self._bundle / "root", self._cgroup)
+    def _create(self, user_namespace: str) -> None:
+        made = configuration(self.name, self._bundle / "root", self._cgroup, user_namespace)
         (self._bundle / "config.json").write_text(json.dumps(made), encoding="ascii")
+        with (self._bundle / "console").open("ab") as console:
+            status = subprocess.run(
+                ["crun", "create", "--bundle", str(self._bundle), "--pid-file", str(self._bundle / "pid"), self.name],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                check=False,
+                timeout=_BOOT_S,
+            ).returncode
+        if status:
+            raise HostError(f"{self.name} does not start: {self._last_words()}.")
 
     def _attach(self) -> None:
         """Put the host on the lab's bridge. A link's name is new at every boot: the old one may not be gone yet."""

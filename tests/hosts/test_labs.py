@@ -234,6 +234,34 @@ def test_ten_hosts(bookworm: str) -> None:
         assert lab.execute("host-0", "getent", "ahostsv4", "host-9").stdout.split()[0] in addresses
 
 
+def test_a_host_that_uses_up_a_limit_per_user_harms_no_other(bookworm: str) -> None:
+    """inotify instances are counted per user of the machine, and every host has the same root."""
+    program = (
+        "import ctypes, os, time\n"
+        "libc = ctypes.CDLL(None)\n"
+        "number = 0\n"
+        "while number < 100000 and libc.inotify_init1(0) >= 0:\n"
+        "    number += 1\n"
+        "open('/run/greedy.part', 'w').write(str(number))\n"
+        "os.rename('/run/greedy.part', '/run/greedy')\n"
+        "time.sleep(600)\n"
+    )
+    with Lab([HostSpec("greedy", bookworm), HostSpec("other", bookworm)]) as lab:
+        # What it holds itself would be enough for it again.
+        lab.stop("other")
+        lab.execute(
+            "greedy", "systemd-run", "--unit=greedy", "--property=LimitNOFILE=infinity", "python3", "-c", program
+        )
+        deadline = time.monotonic() + 20
+        while not (said := lab.execute("greedy", "cat", "/run/greedy", check=False).stdout):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text(encoding="ascii"))
+        assert 0 < int(said) < most
+        lab.start("other")
+        assert lab.execute("other", "systemctl", "is-system-running").stdout == "running\n"
+
+
 def test_two_labs_with_the_same_names_do_not_meet(bookworm: str) -> None:
     with Lab([HostSpec("one", bookworm)]) as first, Lab([HostSpec("one", bookworm)]) as second:
         first.execute("one", "touch", "/root/first")
