@@ -58,7 +58,17 @@ def _is_empty_cgroup(folder: Path) -> bool:
 
 
 def _lastack_files() -> list[Path]:
-    return [path for folder in _SHARED_FOLDERS if folder.is_dir() for path in folder.glob("*lastack*")]
+    """Return temporary files with lastack's name that no process knows of; one in use is found by that process."""
+    known = b"".join(_bytes(file) for name in ("cmdline", "environ") for file in Path("/proc").glob(f"[0-9]*/{name}"))
+    found = [path for folder in _SHARED_FOLDERS if folder.is_dir() for path in folder.glob("*lastack*")]
+    return [path for path in found if os.fsencode(path) not in known]
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _settings() -> list[str]:
