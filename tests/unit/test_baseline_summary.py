@@ -145,11 +145,10 @@ def test_limits_say_what_still_runs_with_the_old_one() -> None:
         "needs_restart": True,
         "reason": "",
     }
-    told = text(summed(limits={"changed": True, "units": [unit], "warnings": ["select() is old."], "failures": ["F."]}))
+    told = text(summed(limits={"changed": True, "units": [unit], "failed_limits": ["F."]}))
     assert "old limit nginx.service 1024:524288 → 65536:524288" in told
     assert "2 processes still with the old limit: restart nginx.service" in told
-    assert "select() is old." in told
-    assert summed(limits={"units": [unit], "failures": ["F."]}).failed == ["F."]
+    assert summed(limits={"units": [unit], "failed_limits": ["F."]}).failed == ["F."]
 
 
 def test_what_a_host_wrote_is_harmless() -> None:

@@ -71,8 +71,6 @@ def baseline_summary(
     _changes(screen, entries)
     _harmful(screen, sysctls)
     _managers(screen, sysctls, entries)
-    for warning in _texts(limits.get("warnings")):
-        screen.paragraph(warning, rest="  ")
     for unseen in rows(sysctls, "unseen"):
         screen.paragraph(f"Not seen: {unseen.get('detail') or unseen.get('code')}", rest="  ")
     if changed and not check:
@@ -80,7 +78,7 @@ def baseline_summary(
     if entries:
         screen.paragraph(catalogue.close_wait, rest="  ")
     return BaselineSummary(
-        screen.text().splitlines(), [*_texts(sysctls.get("failures")), *_texts(limits.get("failures"))]
+        screen.text().splitlines(), [*_texts(sysctls.get("failures")), *_texts(limits.get("failed_limits"))]
     )
 
 
