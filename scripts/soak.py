@@ -119,7 +119,13 @@ def _molecule(clock: Clock) -> Outcome:
         # Short: a control socket's path has at most 107 characters (unix(7)).
         scratch = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
         try:
-            environment = {MARK: mark, "TMPDIR": str(scratch), "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+            environment = {
+                MARK: mark,
+                "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+                "TMPDIR": str(scratch),
+                # Molecule names its folders after the clone's base name: two clones would end each other's hosts.
+                "ANSIBLE_HOME": str(ROOT / ".ansible"),
+            }
             status = clock.run([str(program), "test", "--all"], environment, 600)
             left = left_behind(before, mark, scratch)
         finally:
