@@ -151,7 +151,7 @@ def _apply(  # noqa: PLR0913 - the parts of one call
     applied, warnings = apply_units(units, host, run) if units else ([], [])
     logins, change, more = apply_logins(users, host)
     raised = _raise(host, run, processes)
-    now = {one.pid: one.after for one in raised if one.before != one.after}
+    now = {one.pid: one.after for one in raised if one.status in ("changed", "capped") and one.before != one.after}
     results = finish_units(applied, host, run, restart=restart, raised=now)
     files = [one.change for one in applied if one.change is not None] + ([change] if change is not None else [])
     return NofileResult(
