@@ -35,6 +35,31 @@ def test_winners(case: Case, tmp_path: Path) -> None:
     assert resolution.certain
 
 
+@pytest.mark.parametrize("folder", ["sbin", "usr/sbin"])
+@pytest.mark.parametrize(
+    ("program", "globs"),
+    [
+        (b"\x7fELF procps-ng 3.3.17\0", False),
+        (b"\x7fELF procps-ng 3.3.17\0command line\0", True),
+        (b"\x7fELF procps-ng 4.0.2\0command line\0", True),
+        (b"\x7fELF busybox", True),
+    ],
+)
+def test_an_old_procps_has_no_globs_and_skips_empty_values(
+    tmp_path: Path, folder: str, program: bytes, *, globs: bool
+) -> None:
+    tree: dict[str, str | bytes] = {
+        f"{folder}/sysctl": program,
+        ETC + "a.conf": f"net.ipv4.tcp_[ab]=g\n{B}=1\n{C}=2",
+        ETC + "b.conf": f"{C}=",
+    }
+    build(tmp_path, tree)
+    resolution = resolve(root=str(tmp_path), keys=[A, B, C])
+    assert {key: line.value for key, line in resolution.boot.items()} == {A: "g", B: "1", C: ""}
+    reload = {key: line.value for key, line in resolution.reload.items()}
+    assert reload == ({A: "g", B: "1", C: ""} if globs else {B: "1", C: "2"})
+
+
 def places(lines: dict[str, tuple[Assignment, ...]]) -> dict[str, list[str]]:
     return {key: [line.place for line in found] for key, found in lines.items()}
 

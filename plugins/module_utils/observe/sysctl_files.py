@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which file decides a sysctl at boot and on reload; a read-only model of the two loaders.
 
-Boot is systemd-sysctl(8) with sysctl.d(5); reload is ``sysctl --system`` of procps-ng (sysctl(8)), 4.x for
-globs and 3.3.17 or newer for the rest. Nothing is written and no program is run.
+Boot is systemd-sysctl(8) with sysctl.d(5); reload is ``sysctl --system`` of procps-ng (sysctl(8)) from 3.3.17 on.
+Nothing is written and no program is run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["Assignment", "Resolution", "assignments", "parse_file", "resolve", "
 _DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 _NOTHING = "/dev/null"
 _RELOAD_LAST = "/etc/sysctl.conf"
+_RELOAD_PROGRAMS = ("/usr/sbin/sysctl", "/sbin/sysctl")
+_MAX_PROGRAM_BYTES = 1 << 20
 _CREDENTIALS = ("/run/credentials/systemd-sysctl.service/sysctl.extra", "/run/credentials/@system/sysctl.extra")
 _MAX_FILE_BYTES = 1 << 20
 _MAX_FILES = 2000
@@ -177,7 +179,8 @@ def resolve(
         overlay: Contents that are planned, by path on the host without a link in it; ``None``: no such file.
 
     Never raises: what could not be read is in ``unseen``, and ``certain`` is then false. Source: sysctl.d(5),
-    sysctl(8), both loaders measured (systemd 252, procps 4.0.2). Credentials of systemd-sysctl are told, not read.
+    sysctl(8), both loaders measured (systemd 247, 252, 257; procps 3.3.17, 4.0.2, 4.0.4). Credentials of
+    systemd-sysctl are told, not read.
     """
     look = _Look(root, overlay)
     known = sorted({sysctl_path(key) for key in keys})
@@ -189,7 +192,7 @@ def resolve(
     for path in _CREDENTIALS:
         if look.files.is_regular(path):
             look.missed("sysctl_credential_ignored", path)
-    winners = _reload(look, reload_files, known)
+    winners = _reload(look, reload_files, known, old=_is_old_procps(look))
     unseen = look.unseen()
     # A hidden file decides nothing: failing to read it makes nothing uncertain.
     shadowed, masked = _hidden(look, boot_files)
@@ -282,12 +285,30 @@ def _boot(
     return {sysctl_key(path): winner for path, winner in winners.items()}, losers
 
 
-def _reload(look: _Look, files: list[_File], known: list[str]) -> dict[str, Assignment]:
-    """Apply the rules of procps: every line in order, globs only to keys that no line names."""
+def _is_old_procps(look: _Look) -> bool:
+    """Whether the host's ``sysctl`` is of procps-ng 3.3, which has no globs; also 3.3 may have them patched in.
+
+    Its own version number cannot tell that, but the words "command line" came into the program with the globs.
+    """
+    for path in _RELOAD_PROGRAMS:
+        try:
+            program = look.files.read(look.files.locate(path) or path, _MAX_PROGRAM_BYTES)
+        except OSError:
+            continue
+        return b"procps-ng" in program and b"command line" not in program
+    return False
+
+
+def _reload(look: _Look, files: list[_File], known: list[str], *, old: bool) -> dict[str, Assignment]:
+    """Apply the rules of procps: every line in order, globs only to keys that no line names.
+
+    An ``old`` procps knows no globs and skips a line without a value.
+    """
     lines = [
         (line, Assignment(line.value or "", _shown(file.path), line.number))
         for file in files
         for line in _parse(look.content(file), procps=True)
+        if not (old and (line.glob or not line.value))
     ]
     named = {line.key for line, __ in lines}
     winners: dict[str, Assignment] = {}
