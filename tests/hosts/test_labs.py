@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -159,10 +160,11 @@ def test_after_a_sudden_end_of_the_owner_nothing_is_left(bookworm: str, how: sig
 def test_after_a_sudden_end_at_boot_nothing_is_left(bookworm: str, how: signal.Signals, after_s: float) -> None:
     """The moments differ from run to run; whichever they meet, what is there then is gone soon."""
     assert bookworm
-    known = {lab["id"] for lab, _ in lab_registry.records()}
-    with owner("one", "two") as process:
+    # The record is there before anything else says which lab it is; others may start labs at the same time.
+    name = f"one-{secrets.token_hex(8)}"
+    with owner(name, "two") as process:
         deadline = time.monotonic() + 30
-        while not (new := [lab for lab, _ in lab_registry.records() if lab["id"] not in known]):
+        while not (new := [lab for lab, _ in lab_registry.records() if lab["hosts"][0]["name"] == name]):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.001)
