@@ -25,7 +25,9 @@ def read_port_pressure(*, proc: str = "/proc") -> PortPressure:
 
     What could not be read within 30 s is unknown.
     """
-    survey = survey_namespaces(frozenset({"ports"}), only_current=True, top=1, proc=proc, deadline=Deadline(_TIMEOUT_S))
+    survey = survey_namespaces(
+        frozenset({"ports", "listeners"}), only_current=True, top=1, proc=proc, deadline=Deadline(_TIMEOUT_S)
+    )
     if survey.failed or not survey.read:
         return PortPressure(None, "", frozenset())
     own = survey.read[0]

@@ -24,7 +24,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files i
 from ansible_collections.lastack.linux.plugins.module_utils.tune.harmful_lines import find_harmful, plan_removal
 from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import PATH, open_ledger
 from ansible_collections.lastack.linux.plugins.module_utils.tune.match import satisfies
-from ansible_collections.lastack.linux.plugins.module_utils.tune.plan import KEEP, WRITE, View, plan
+from ansible_collections.lastack.linux.plugins.module_utils.tune.plan import KEEP, View, plan
 from ansible_collections.lastack.linux.plugins.module_utils.tune.port_gate import PortGate
 from ansible_collections.lastack.linux.plugins.module_utils.tune.restore import SYSCTL, restore
 from ansible_collections.lastack.linux.plugins.module_utils.tune.results import (
@@ -49,7 +49,6 @@ __all__ = ["STATES", "Baseline", "apply_baseline"]
 
 STATES = ("present", "absent", "restored")
 
-_PERSISTED = ("ok", "changed", "kept", "clamped")
 # A file that takes part in the order of names and says nothing.
 _SILENT = b"\n"
 
@@ -212,9 +211,9 @@ def _dropin(outcomes: Sequence[Outcome], lines: Mapping[str, Line]) -> list[Line
             continue
         if outcome.line == KEEP and setting.key in lines:
             found.append(lines[setting.key]._replace(reason=setting.reason))
-        elif outcome.line == WRITE and outcome.after:
+        elif outcome.gets_line:
             asked = outcome.plan.target if outcome.status == "clamped" else ""
-            found.append(Line(setting.key, outcome.after, asked, setting.reason))
+            found.append(Line(setting.key, outcome.after or "", asked, setting.reason))
     return found
 
 
@@ -222,7 +221,7 @@ def _result(outcome: Outcome, files: Resolution, path: str, *, judged: bool) -> 
     setting = outcome.plan.setting
     boot, reload = files.boot.get(setting.key), files.reload.get(setting.key)
     status, reason, winner = outcome.status, outcome.plan.reason, ""
-    if judged and setting.persist and status in _PERSISTED and outcome.line == WRITE and outcome.after:
+    if judged and setting.persist and outcome.gets_line:
         for line, when in ((boot, "at boot"), (reload, "on sysctl --system")):
             if line is None or (line.file != path and not satisfies(setting, line.value)):
                 winner = "a line that excludes the key" if line is None else line.place

@@ -48,7 +48,7 @@ def dropin_content(lines: Iterable[Line]) -> bytes | None:
         if line.asked:
             parts.append(f"# {line.key} = {line.asked} was asked for; this is what the kernel accepted.\n")
         minus = "-" if line.key.startswith(_MODULE_KEYS) else ""
-        parts.append(f"{minus}{line.key} = {line.value}\n")
+        parts.append(f"{minus}{line.key} = {line.value}".rstrip() + "\n")
     return (_HEADER + "\n" + "".join(parts)).encode("utf-8") if parts else None
 
 

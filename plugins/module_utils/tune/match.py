@@ -46,7 +46,9 @@ def target_of(setting: Setting, current: str) -> str:
     """
     if setting.match == "exact":
         as_good = any(same_value(setting.key, current, value) for value in (setting.value, *setting.accepts))
-        return current if as_good else setting.value
+        if as_good:
+            return current
+        return predict(setting.key, current, setting.value) if setting.key in PORT_LISTS else setting.value
     if setting.match == "union":
         have, want = ports(current) or set(), ports(setting.value) or set()
         return current if want <= have else port_list(have | want)

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import resource
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import read_head, try_read_head
+from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import try_read_head
 from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import parse_stat
-from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import sysctl_path
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_values import same_value
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import (
     FileState,
@@ -25,6 +22,11 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files i
     write_file,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import digest
+from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import (
+    opens_for_writing,
+    read_runtime,
+    write_runtime,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import (
@@ -45,7 +47,6 @@ _ROOM_OF_KIND = {
     "unit_dropin": NOFILE,
     "limits_dropin": NOFILE,
 }
-_MAX_VALUE_BYTES = 1 << 19
 _MAX_STAT_BYTES = 4096
 
 
@@ -144,9 +145,8 @@ def _put_back(path: str, entry: FileEntry, now: FileState | None, *, root: str) 
 
 def _restore_runtime(key: str, entry: RuntimeEntry, *, proc: str, force: bool, check: bool) -> Restored:
     answer = Restored(key, "runtime", "restored", None, entry.before, None)
-    path = f"{proc}/sys/{sysctl_path(key)}"
     try:
-        now = _read_value(path)
+        now = read_runtime(key, proc=proc)
         answer = answer._replace(before=now)
         if same_value(key, now, entry.before):
             return answer._replace(status="unchanged", after=now)
@@ -154,9 +154,11 @@ def _restore_runtime(key: str, entry: RuntimeEntry, *, proc: str, force: bool, c
         if not ours and not force:
             why = f"{key} was changed to {now[:200]!r} by somebody else since; it was left as it is."
             return answer._replace(status="conflict", after=now, error=why)
-        _write_value(path, None if check else entry.before)
-        if not check:
-            after = _read_value(path)
+        if check:
+            _try_writing(key, proc)
+        else:
+            write_runtime(key, entry.before, proc=proc)
+            after = read_runtime(key, proc=proc)
             if not same_value(key, after, entry.before):
                 why = f"{key} was set to {entry.before[:200]!r} and the kernel made {after[:200]!r} of it."
                 return answer._replace(status="failed", after=after, error=why)
@@ -200,22 +202,10 @@ def _is_same_process(pid: int, start: int, boot: str, proc: str) -> bool:
     return found is not None and found.start_ticks == start
 
 
-def _read_value(path: str) -> str:
-    return read_head(path, _MAX_VALUE_BYTES).decode("utf-8", "backslashreplace").strip()
-
-
-def _write_value(path: str, value: str | None) -> None:
-    """Write a value; with ``None`` only find out whether the kernel would let us."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        if value is None:
-            return
-        data = value.encode() + b"\n"
-        # One write(2): a sysctl takes a value whole (proc_dointvec and its kin refuse a later offset).
-        if os.write(descriptor, data) != len(data):
-            raise OSError(errno.EIO, "the kernel took only a part")
-    finally:
-        os.close(descriptor)
+def _try_writing(key: str, proc: str) -> None:
+    denied = opens_for_writing(key, proc=proc)
+    if denied is not None:
+        raise denied
 
 
 def _text(state: FileState | None) -> str | None:

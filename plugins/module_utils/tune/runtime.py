@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import read_head
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import sysctl_key, sysctl_path
 
 __all__ = ["like_named", "opens_for_writing", "read_runtime", "write_runtime"]
 
 # ip_local_reserved_ports is the longest: a list of up to 65,536 ports.
+_USUAL_BYTES = 1 << 16
 _MAX_VALUE_BYTES = 1 << 19
 _FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _INTERFACE_AT = 3
@@ -23,7 +23,9 @@ def read_runtime(key: str, *, proc: str = "/proc") -> str:
 
     Raises ``OSError`` as open(2) and read(2) do; ``FileNotFoundError`` and its kin where there is no such key.
     """
-    data = read_head(_path(key, proc), _MAX_VALUE_BYTES, flags=os.O_NOFOLLOW | os.O_NONBLOCK)
+    data = _read_once(_path(key, proc), _USUAL_BYTES)
+    if len(data) == _USUAL_BYTES:
+        data = _read_once(_path(key, proc), _MAX_VALUE_BYTES)
     return " ".join(data.decode("utf-8", "backslashreplace").split())
 
 
@@ -61,6 +63,15 @@ def like_named(key: str, *, proc: str = "/proc") -> str:
         if os.path.isfile(f"{proc}/sys/{path}"):  # noqa: PTH113 - never raises
             return sysctl_key(path)
     return ""
+
+
+def _read_once(path: str, size: int) -> bytes:
+    # A second read(2) of the same file shows nothing more of a list of ports (proc_do_large_bitmap).
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        return os.read(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def _path(key: str, proc: str) -> str:

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_values import same_value
-from ansible_collections.lastack.linux.plugins.module_utils.tune.plan import KEEP, Plan, is_denied, refused
-from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import read_runtime, write_runtime
+from ansible_collections.lastack.linux.plugins.module_utils.tune.plan import KEEP, WRITE, Plan, is_denied, refused
+from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import (
+    opens_for_writing,
+    read_runtime,
+    write_runtime,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +33,11 @@ class Outcome(NamedTuple):
     line: str
     """As ``Plan.line``."""
     fails: bool
+
+    @property
+    def gets_line(self) -> bool:
+        """Whether the drop-in is to hold the value that runs; an empty list of ports says nothing unless ``exact``."""
+        return self.line == WRITE and self.after is not None and bool(self.after or self.plan.setting.match == "exact")
 
 
 def apply_runtime(plans: Sequence[Plan], ledger: Ledger, *, proc: str, check: bool) -> list[Outcome]:
@@ -76,7 +84,7 @@ def _set(one: Plan, proc: str) -> Outcome:
     except OSError as error:
         # A value that is refused is not taken in part either; a line that was persisted before stays.
         failed = draft._replace(line=KEEP, fails=True, error=refused(key, one.target, error))
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if opens_for_writing(key, proc=proc) is not None and not is_denied(error):
             return failed._replace(status="absent", after=None, error="", fails=False)
         return failed._replace(status="clamped" if is_denied(error) else "invalid")
     if not same_value(key, draft.after, one.target):
