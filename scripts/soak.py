@@ -222,6 +222,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     # However it is ended, the programs that it runs end before it.
     signal.signal(signal.SIGTERM, _end)
+    # A shell's background job starts with Ctrl-C ignored, and its children would ignore it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     test_all.install_programs(test_all.suites())
     reason = _why_no_labs()
     if reason:
