@@ -252,6 +252,8 @@ class TestWinners:
         host.set(RESERVED, "8080")
         assert host.one(entry(RESERVED, "")).after == ""
         assert (host.get(RESERVED), host.dropin()) == ("", [f"{RESERVED} ="])
+        host.set(RESERVED, "8080")
+        assert host.one(entry(RESERVED, ""), check=True).status == "changed"
         host.file("etc/sysctl.d/zz.conf", f"{RESERVED} = 7000\n")
         assert host.one(entry(RESERVED, "")).shadowed_by == "/etc/sysctl.d/zz.conf:1"
 

@@ -182,7 +182,12 @@ def _writable(draft: Plan, view: View) -> Plan:
         # What the run would hear from the kernel.
         error = _predicted_refusal(draft, view)
         line = view.lines.get(setting.key)
-        if line is not None and line.asked == draft.target and same_value(setting.key, draft.before, line.value):
+        if (
+            line is not None
+            and line.asked
+            and line.asked == draft.target
+            and same_value(setting.key, draft.before, line.value)
+        ):
             why = f"{setting.key}: the kernel made {draft.before!r} of {draft.target!r}."
             return stays._replace(status="clamped", error=why, fails=True)
     if error is not None:
