@@ -190,3 +190,13 @@ def test_a_catalogue_of_ones_own(host: Lab, tmp_path: Path) -> None:
     )
     assert recap(role(host, tcp_baseline_profile="server", tcp_baseline_catalogue=str(own)))["failed"] == 0
     assert value(host, SOMAXCONN) == "16384"
+
+
+def test_lines_go_and_running_values_stay(host: Lab) -> None:
+    units = [{"name": "ssh.service", "soft": 2048}]
+    role(host, tcp_baseline_profile="mixed", tcp_baseline_limits_units=units)
+    gone = role(host, tcp_baseline_state="absent")
+    assert recap(gone)["failed"] == 0, gone.stdout
+    assert host.execute(HOST, "ls", DROPIN, check=False).returncode != 0
+    assert "2048" not in host.execute(HOST, "systemctl", "show", "-p", "LimitNOFILESoft", "ssh.service").stdout
+    assert value(host, KEEPALIVE) == "200"
