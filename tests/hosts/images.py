@@ -95,7 +95,7 @@ def mirrors() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         lines = []
     for line in lines:
-        site, _, release = line.strip().partition(" ")
+        site, __, release = line.strip().partition(" ")
         # Security and update suites have no base system; other distributions' mirrors have none of our suites.
         if "debian" in site and "-" not in release and not release.endswith("/updates"):
             found.append(site.rstrip("/"))

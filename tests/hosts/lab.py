@@ -67,7 +67,7 @@ class Lab:
         self.up()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *__: object) -> None:
         self.down()
 
     def up(self) -> None:
@@ -83,7 +83,7 @@ class Lab:
 
     def _ask(self, what: str, **more: object) -> dict[str, object]:
         try:
-            answer, _ = lab_control.ask(str(self.folder), {"do": what, **more})
+            answer, __ = lab_control.ask(str(self.folder), {"do": what, **more})
         except OSError as error:
             raise LabError(f"The lab {self.folder} does not answer: {error.strerror or error}.") from None
         if answer.get("error"):

@@ -59,8 +59,8 @@ def configuration(name: str, root: Path, cgroup: str, user_namespace: str = "") 
     ``user_namespace`` is the path of the one to enter; a new one is made where it is empty.
     """
     # Never above what this machine grants: raising a hard limit needs CAP_SYS_RESOURCE of the machine.
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    _, processes = resource.getrlimit(resource.RLIMIT_NPROC)
+    __, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    __, processes = resource.getrlimit(resource.RLIMIT_NPROC)
     limits = [("RLIMIT_NOFILE", files)] if files != resource.RLIM_INFINITY else []
     if processes != resource.RLIM_INFINITY:
         limits.append(("RLIMIT_NPROC", processes))

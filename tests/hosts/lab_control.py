@@ -26,7 +26,7 @@ def read_line(connection: socket.socket, descriptors: int = 0) -> tuple[bytes, l
     """Return one line and the descriptors that came with it; an empty line at the end of the stream."""
     data, found = b"", array.array("i")
     while not data.endswith(b"\n") and len(data) < _LINE:
-        chunk, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_SPACE(4 * descriptors) if descriptors else 0)
+        chunk, ancillary, __, __ = connection.recvmsg(65536, socket.CMSG_SPACE(4 * descriptors) if descriptors else 0)
         for level, kind, value in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 found.frombytes(value[: len(value) - len(value) % found.itemsize])
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
                     socket.send_fds(ssh, [b"\0"], found)
                     ssh.detach()
         else:
-            answer, _ = ask(folder, {"do": "execute", "host": host, "command": rest[1:]}, (0, 1, 2), None)
+            answer, __ = ask(folder, {"do": "execute", "host": host, "command": rest[1:]}, (0, 1, 2), None)
     except (OSError, ValueError) as error:
         answer = {"error": f"The lab {folder} does not answer: {error}."}
     if answer.get("error"):

@@ -245,7 +245,7 @@ class Host:
             )
             watch = os.pidfd_open(process.pid)
             try:
-                ready, _, _ = select.select([watch, asker], [], [])
+                ready, __, __ = select.select([watch, asker], [], [])
                 if watch not in ready:
                     self._kill(process, pidfile)
             finally:

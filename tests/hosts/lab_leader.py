@@ -103,7 +103,7 @@ class Leader:
         events.register(ready, 0)
         threading.Thread(target=self.boot, args=(ready,), daemon=True).start()
         while not self.done.is_set() and time.monotonic() < deadline:
-            for descriptor, _ in events.poll(max(0.0, deadline - time.monotonic())):
+            for descriptor, __ in events.poll(max(0.0, deadline - time.monotonic())):
                 if descriptor in ends:
                     return
                 if descriptor == ready:
@@ -111,7 +111,7 @@ class Leader:
                         return
                     events.unregister(ready)
                 elif descriptor == listener.fileno():
-                    connection, _ = listener.accept()
+                    connection, __ = listener.accept()
                     threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
                 else:
                     os.read(self._wake, 1)

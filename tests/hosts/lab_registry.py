@@ -125,7 +125,7 @@ def remove_cgroup(top: Path) -> None:
         # Not before Linux 5.14; the processes died with their namespace anyway.
         with contextlib.suppress(OSError):
             (top / "cgroup.kill").write_text("1", encoding="ascii")
-        for path, _, _ in os.walk(top, topdown=False):
+        for path, __, __ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 Path(path).rmdir()
         if top.is_dir():

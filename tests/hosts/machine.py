@@ -41,7 +41,7 @@ def sysctls() -> dict[str, bytes]:
     root = Path("/proc/sys")
     found = {}
     for top in ("fs", "kernel", "net", "vm"):
-        for folder, _, names in os.walk(root / top):
+        for folder, __, names in os.walk(root / top):
             for name in names:
                 path = Path(folder) / name
                 key = str(path.relative_to(root))
@@ -114,14 +114,14 @@ def family(pid: int) -> dict[int, str]:
 
 def left_of(lab: dict[str, Any], members: dict[int, str]) -> list[str]:
     """Return what is still there of a lab: processes, cgroup, mounts, folder, short link, record."""
-    now = {pid: start for pid, _, start in _processes()}
+    now = {pid: start for pid, __, start in _processes()}
     left = [f"process {pid}" for pid, start in members.items() if now.get(pid) == start]
     tree = lab_registry.cgroup_tree()
     assert tree is not None
     paths = [tree / lab["cgroup"].lstrip("/"), Path(lab["folder"]), *([Path(lab["short"])] if lab["short"] else [])]
     left += [str(path) for path in paths if path.exists() or path.is_symlink()]
     left += [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if lab["id"] in line]
-    left += [f"record of {known['folder']}" for known, _ in lab_registry.records() if known["id"] == lab["id"]]
+    left += [f"record of {known['folder']}" for known, __ in lab_registry.records() if known["id"] == lab["id"]]
     return left
 
 

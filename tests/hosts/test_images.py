@@ -94,7 +94,7 @@ def test_two_builders_build_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -
         images.image("bookworm")
 
     monkeypatch.setattr(images, "_bootstrap", bootstrap)
-    threads = [threading.Thread(target=build) for _ in range(2)]
+    threads = [threading.Thread(target=build) for __ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

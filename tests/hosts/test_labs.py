@@ -141,7 +141,7 @@ def test_after_a_failure_at_boot_nothing_is_left(
     with pytest.raises(LabError, match=r"^The lab did not come up: one does not start: no luck today\.$"):
         lab.up()
     assert not (tmp_path / "lab").exists()
-    assert str(tmp_path / "lab") not in [known["folder"] for known, _ in lab_registry.records()]
+    assert str(tmp_path / "lab") not in [known["folder"] for known, __ in lab_registry.records()]
     assert set(machine.family(os.getpid())) <= set(before)
 
 
@@ -164,7 +164,7 @@ def test_after_a_sudden_end_at_boot_nothing_is_left(bookworm: str, how: signal.S
     name = f"one-{secrets.token_hex(8)}"
     with owner(name, "two") as process:
         deadline = time.monotonic() + 30
-        while not (new := [lab for lab, _ in lab_registry.records() if lab["hosts"][0]["name"] == name]):
+        while not (new := [lab for lab, __ in lab_registry.records() if lab["hosts"][0]["name"] == name]):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.001)
