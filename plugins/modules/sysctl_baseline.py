@@ -305,8 +305,8 @@ failures:
   type: list
   elements: str
   sample: ["net.core.somaxconn is set to something weaker by /etc/sysctl.conf:68."]
-path:
-  description: The file.
+dropin:
+  description: The file, O(path).
   returned: always
   type: str
   sample: /etc/sysctl.d/99-tcp-lastack.conf

@@ -238,7 +238,7 @@ def test_port_pressure_is_seen(host: Host) -> None:
     listener = host.netns.run(lambda: host.netns.keep(socket.create_server(("127.0.0.1", 8080))))
     address = listener.getsockname()
     assert host.netns.run(read_port_pressure) == PortPressure(0.0, "", frozenset({address[1]}))
-    for _ in range(6):
+    for __ in range(6):
         host.netns.run(lambda: host.netns.keep(socket.create_connection(address)))
     found = host.netns.run(read_port_pressure)
     assert (found.used_percent, found.destination) == (60.0, f"127.0.0.1:{address[1]}")
@@ -289,7 +289,7 @@ def environment() -> dict[str, str]:
 
 def run(netns: PrivateNamespace, argv: list[str]) -> dict[str, Any]:
     program = netns.start(argv, stdout=subprocess.PIPE, env=environment())
-    out, _ = program.communicate(timeout=30)
+    out, __ = program.communicate(timeout=30)
     answer: dict[str, Any] = json.loads(out)
     return answer
 

@@ -119,7 +119,8 @@ def as_return(result: BaselineResult) -> dict[str, Any]:
         "sysctls": _plain(result.keys),
         "failed_keys": list(result.failed_keys),
         "failures": failures(result),
-        "path": result.path,
+        # Not "path": Ansible adds the owner, size and state of a file of that name to the result.
+        "dropin": result.path,
         "ledger": result.ledger,
         "restored": _plain(result.restored),
         "conflicts": [one.subject for one in result.restored if one.status == "conflict"],
