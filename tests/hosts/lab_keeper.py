@@ -33,7 +33,7 @@ def main() -> None:
     leader = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=passed, cwd="/")
     for descriptor in passed:
         os.close(descriptor)
-    signal.signal(signal.SIGTERM, lambda *_: leader.kill())
+    signal.signal(signal.SIGTERM, lambda *__: leader.kill())
     leader.wait()
     lab_registry.clean(lab)
 
