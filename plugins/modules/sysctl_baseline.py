@@ -136,7 +136,10 @@ options:
     type: path
     default: /etc/sysctl.d/99-tcp-lastack.conf
   persist:
-    description: Whether to write the file. Without it the values hold until the next boot.
+    description:
+      - Whether to write the file. Without it the values hold until the next boot.
+      - A stronger value that was kept is written too, so that it also runs after the next boot, unless a file of
+        somebody else already sets one that is as good.
     type: bool
     default: true
   force:
@@ -168,7 +171,7 @@ options:
 attributes:
   check_mode:
     support: full
-    details: Predicts each status, except that only the kernel knows what it makes of a value that it rounds.
+    details: Predicts each status, except that only the kernel knows which texts it takes and which values it rounds.
   diff_mode:
     support: full
     details: Shows the running values and each file.

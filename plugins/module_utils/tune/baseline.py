@@ -112,7 +112,7 @@ def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
             evidence=asked.evidence,
             proc=asked.proc,
         ),
-        enclosed=enclosure(proc=asked.proc, root=asked.root),
+        enclosed=enclosure(proc=asked.proc),
         check=asked.check,
         proc=asked.proc,
     )

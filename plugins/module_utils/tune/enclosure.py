@@ -20,7 +20,7 @@ _OF_A_NAMESPACE = ("net.", "fs.mqueue.", "user.", "kernel.shm", "kernel.msg")
 _SINGLE = ("kernel.sem", "kernel.hostname", "kernel.domainname", "kernel.auto_msgmni")
 
 
-def enclosure(*, proc: str = "/proc", root: str = "/") -> str:
+def enclosure(*, proc: str = "/proc") -> str:
     """Return what this process is enclosed in, ``a container`` for example; empty on the machine itself.
 
     Told by the namespaces (namespaces(7)), not by marker files, which images of virtual machines hold too. What may
@@ -38,7 +38,7 @@ def enclosure(*, proc: str = "/proc", root: str = "/") -> str:
         elsewhere = there and not any(os.path.exists(f"{proc}/sys/{path}") for path in _OF_THE_MACHINE)  # noqa: PTH110
     if elsewhere:
         return "a network namespace of its own"
-    return "a root directory of its own" if _is_other_root(proc, root) else ""
+    return "a root directory of its own" if _is_other_root(proc) else ""
 
 
 def is_shared(key: str, scope: str) -> bool:
@@ -48,9 +48,9 @@ def is_shared(key: str, scope: str) -> bool:
     return not (key.startswith(_OF_A_NAMESPACE) or key in _SINGLE)
 
 
-def _is_other_root(proc: str, root: str) -> bool:
+def _is_other_root(proc: str) -> bool:
     try:
-        first, own = os.stat(f"{proc}/1/root/."), os.stat(root)  # noqa: PTH116 - no Path needed
+        first, own = os.stat(f"{proc}/1/root/."), os.stat("/")  # noqa: PTH116 - no Path needed
     except OSError:
         return False
     return (first.st_dev, first.st_ino) != (own.st_dev, own.st_ino)

@@ -91,7 +91,7 @@ def plan(given: Setting, view: View) -> Plan:
     objection = _forbidden(draft) or _misshapen(draft, before)
     if objection is not None:
         return objection
-    setting = _with_files(setting, before, view.others)
+    setting, place = _with_files(setting, before, view.others)
     target = target_of(setting, before)
     closed = setting.gated or view.gate.closed(setting)
     if same_value(setting.key, before, target):
@@ -100,6 +100,8 @@ def plan(given: Setting, view: View) -> Plan:
         return draft._replace(setting=setting, status="kept" if stronger else "ok", line=line)
     if closed:
         return draft._replace(status="gated", reason=closed, line=NONE)
+    if place:
+        draft = draft._replace(reason=f"{place} asks for more, and that stays")
     draft = draft._replace(
         setting=setting,
         status="changed",
@@ -155,17 +157,24 @@ def _unread(draft: Plan, error: OSError, view: View) -> Plan:
     return draft._replace(status="invalid", error=why, fails=True)
 
 
-def _with_files(setting: Setting, before: str, others: Resolution | None) -> Setting:
-    """Raise what is asked for to what an administrator's files say, where that is stronger: it is to stay."""
+def _with_files(setting: Setting, before: str, others: Resolution | None) -> tuple[Setting, str]:
+    """Raise what is asked for to what an administrator's files say, where that is stronger: it is to stay.
+
+    Returns the place of the line that says more, too; empty when none does.
+    """
+    place = ""
     if others is None or setting.match == "exact":
-        return setting
+        return setting, place
     for line in (others.boot.get(setting.key), others.reload.get(setting.key)):
         if line is None:
             continue
         theirs = setting._replace(value=line.value)
-        if not unfit(theirs, before) and _in_range(theirs, line.value):
-            setting = setting._replace(value=target_of(setting, predict(setting.key, before, line.value)))
-    return setting
+        if unfit(theirs, before) or not _in_range(theirs, line.value):
+            continue
+        value = target_of(setting, predict(setting.key, before, line.value))
+        if not same_value(setting.key, value, target_of(setting, setting.value)):
+            setting, place = setting._replace(value=value), line.place
+    return setting, place
 
 
 def _writable(draft: Plan, view: View) -> Plan:
