@@ -34,27 +34,27 @@ PACKAGE = "ansible_collections.lastack.linux.plugins"
 
 PACKAGES = {
     "chromium": "chromium",
-    "conmon": "conmon",
     "crun": "crun",
-    "fuse-overlayfs": "fuse-overlayfs",
     "gcc": "gcc",
     "ip": "iproute2",
     "java": "default-jdk-headless",
-    "mmdebstrap": "mmdebstrap",
+    # Ubuntu has no key of Debian's archive unless asked.
+    "mmdebstrap": "mmdebstrap debian-archive-keyring",
     "netstat": "net-tools",
     "node": "nodejs",
-    "newuidmap": "uidmap",
+    "nsenter": "util-linux",
     "openssl": "openssl",
-    "podman": "podman",
     "ps": "procps",
+    "setpriv": "util-linux",
     "ss": "iproute2",
     "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
     "sysctl": "procps",
     "unshare": "util-linux",
 }
-"""Program to Debian package."""
-HOSTS = ("conmon", "crun", "fuse-overlayfs", "ip", "mmdebstrap", "newuidmap", "podman", "ssh")
+"""Program to Debian packages."""
+HOSTS = ("crun", "ip", "mmdebstrap", "nsenter", "setpriv", "ssh", "ssh-keygen", "unshare")
 """What the test hosts are made with."""
 ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")}
 
@@ -104,7 +104,7 @@ def _mypy(name: str, python: str, *what: str, path: str = "collections") -> Suit
 
 
 def _shell_scripts() -> list[str]:
-    files = (path for folder in ("scripts", ".ci") for path in sorted((ROOT / folder).iterdir()) if path.is_file())
+    files = (path for folder in ("scripts", ".ci", "tests/hosts") for path in sorted((ROOT / folder).iterdir()) if path.is_file())
     return [str(path.relative_to(ROOT)) for path in files if _is_shell(path)]
 
 
@@ -191,7 +191,7 @@ def install_programs(wanted: list[Suite]) -> None:
     missing = sorted({name for suite in wanted for name in suite.programs if find_program(name) is None})
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None or os.environ.get("LASTACK_NO_APT"):
         return
-    packages = sorted({PACKAGES[name] for name in missing})
+    packages = sorted({package for name in missing for package in PACKAGES[name].split()})
     print(f"Installing {' '.join(packages)} for {', '.join(missing)} ...", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     update = ["apt-get", "update", "-q"]
