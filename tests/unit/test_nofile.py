@@ -103,7 +103,7 @@ def test_a_unit_gets_a_drop_in_and_one_reload(host: Path, systemd: FakeSystemd) 
 
 
 def test_the_second_run_changes_nothing(host: Path, systemd: FakeSystemd) -> None:
-    options = {"units": [WEB], "users": [{"name": "ann", "soft": 4096}, {"name": "*", "hard": 9000}]}
+    options: dict[str, Any] = {"units": [WEB], "users": [{"name": "ann", "soft": 4096}, {"name": "*", "hard": 9000}]}
     limits(host, systemd, **options)
     before = picture(host)
     result = both(host, systemd, **options)
@@ -361,8 +361,8 @@ def test_a_restart_that_fails_is_said(host: Path, systemd: FakeSystemd) -> None:
 
 def test_select_is_warned_of_once(host: Path, systemd: FakeSystemd) -> None:
     warning = (
-        "{}: a soft limit of {} lets descriptors above 1023 come up, with which select() corrupts memory in C programs; "
-        "make sure that it uses poll() or epoll."
+        "{}: a soft limit of {} lets descriptors above 1023 come up, with which select() corrupts memory in C "
+        "programs; make sure that it uses poll() or epoll."
     )
     systemd.add("big.service", "LimitNOFILE=2000")
     options = {
@@ -397,6 +397,23 @@ def test_logins_and_the_lines_that_decide(host: Path, systemd: FakeSystemd) -> N
         "root soft nofile 4096",
         "root hard nofile 4096",
     ]
+
+
+def test_no_limit_is_lost_beside_ours(host: Path, systemd: FakeSystemd) -> None:
+    """A user's soft limit makes pam_limits drop a later ``-`` line of the group with its hard limit."""
+    put(host, "/etc/group", "devs:x:2000:ann\n")
+    put(host, "/etc/security/limits.d/95-devs.conf", "@devs - nofile 10000\n")
+    for __ in range(2):
+        result = both(host, systemd, users=[{"name": "ann", "soft": 4096, "match": "exact"}])
+        assert result.users[0].after == (4096, 10000)
+    assert (host / LIMITS[1:]).read_text().splitlines()[2:] == ["ann soft nofile 4096", "ann hard nofile 10000"]
+
+
+def test_a_login_that_is_exempt_is_said(host: Path, systemd: FakeSystemd) -> None:
+    put(host, "/etc/security/limits.conf", "ann -\n")
+    result = both(host, systemd, users=[{"name": "ann", "soft": 4096}])
+    assert failures(result) == ["/etc/security/limits.conf:1 takes all limits of these files from ann."]
+    assert (result.users[0].status, result.users[0].after) == ("shadowed", (None, None))
 
 
 def test_logins_of_earlier_calls_stay(host: Path, systemd: FakeSystemd) -> None:

@@ -43,7 +43,7 @@ def decided(host: Path, name: str, *, is_debian: bool = True) -> tuple[str, str]
     lines, missed = read_limit_lines(root=str(host))
     assert missed == []
     found = winners(lines, read_domain(name, root=str(host)), is_debian=is_debian)
-    return tuple("" if line is None else line.place for line in found)  # type: ignore[return-value]
+    return found.soft.place if found.soft else "", found.hard.place if found.hard else ""
 
 
 def test_lines_are_read_as_pam_reads_them() -> None:
@@ -64,16 +64,36 @@ def test_lines_are_read_as_pam_reads_them() -> None:
         LimitLine("/f", 2, "ann", 2, None),
         LimitLine("/f", 3, "@devs", None, -1),
         LimitLine("/f", 4, "*", 5, 5),
+        LimitLine("/f", 7, "ann", 7, None),
         LimitLine("/f", 11, "\\xff", -1, -1),
     ]
 
 
 def test_a_user_before_a_group_before_the_star_whatever_the_order(host: Path) -> None:
     put(host, CONF, "ann soft nofile 100\n@devs soft nofile 200\n* - nofile 300\n")
-    assert decided(host, "ann") == (f"{CONF}:1", f"{CONF}:3")
-    assert decided(host, "@devs") == (f"{CONF}:2", f"{CONF}:3")
+    assert decided(host, "ann") == (f"{CONF}:1", "")
+    assert decided(host, "@devs") == (f"{CONF}:2", "")
     assert decided(host, "*") == (f"{CONF}:3", f"{CONF}:3")
     assert decided(host, "bob") == (f"{CONF}:3", f"{CONF}:3")
+
+
+def test_a_dash_line_whose_soft_limit_loses_is_dropped_whole(host: Path) -> None:
+    """Measured with libpam 1.4.0, 1.5.2 and 1.7.0; in the other order the hard limit of the group counts."""
+    put(host, CONF, "ann soft nofile 100\n@devs - nofile 200\n* hard nofile 300\n")
+    assert decided(host, "ann") == (f"{CONF}:1", f"{CONF}:3")
+    put(host, CONF, "@devs - nofile 200\nann soft nofile 100\n* hard nofile 300\n")
+    assert decided(host, "ann") == (f"{CONF}:2", f"{CONF}:1")
+
+
+@pytest.mark.parametrize(
+    ("domain", "exempt"), [("ann", True), ("@devs", True), ("1000:", True), ("*", False), ("bob", False)]
+)
+def test_an_exemption_takes_every_limit_away(host: Path, domain: str, *, exempt: bool) -> None:
+    put(host, CONF, f"ann soft nofile 100\n{domain} -\nann hard nofile 200\n")
+    lines, __ = read_limit_lines(root=str(host))
+    found = winners(lines, read_domain("ann", root=str(host)), is_debian=True)
+    assert found.limits == ((None, None) if exempt else (100, 200))
+    assert (found.exempt is None) is not exempt
 
 
 def test_of_one_kind_the_last_wins_in_byte_order(host: Path) -> None:

@@ -260,9 +260,9 @@ def _digest(place: str, name: str, value: Any) -> str | None:  # noqa: ANN401 - 
 
 def _number(place: str, name: str, value: Any, *, least: int = 0, most: int = _MAX_NUMBER) -> int:  # noqa: ANN401 - JSON
     # True and False are numbers to Python, and not here.
-    if type(value) is not int or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise DocumentError(f"{place}.{name} is no whole number from {least} to {most}")
-    return value
+    return int(value)
 
 
 def _time(place: str, value: Any) -> float:  # noqa: ANN401 - JSON

@@ -71,12 +71,9 @@ def apply_logins(wishes: Sequence[Wish], host: Host) -> tuple[list[SubjectResult
         hard = None if wish.hard is None and without_us.hard is None else answer.limits.hard
         settled[wish.name] = (domain, before, answer._replace(limits=Limits(soft, hard)))
         wanted.pop(wish.name, None)
-        lines_needed = Limits(
-            None if soft == without_us.soft else soft,
-            None if hard == without_us.hard else hard,
-        )
-        if lines_needed != Limits(None, None):
-            wanted[wish.name] = lines_needed
+        needed = _needed(lines, domain, without_us, Limits(soft, hard), is_debian=is_debian)
+        if needed != Limits(None, None):
+            wanted[wish.name] = needed
     text = dropin_text(wanted)
     try:
         change = change_file(host, DROPIN, text)
@@ -126,11 +123,32 @@ def _ours(lines: Sequence[LimitLine]) -> dict[str, Limits]:
     return found
 
 
+def _needed(
+    lines: Sequence[LimitLine], domain: Domain, without_us: Limits, limits: Limits, *, is_debian: bool
+) -> Limits:
+    """Return what our lines must say, so that no more is pinned than needed.
+
+    A soft limit of ours may take the hard one of a group's line away with it, and then must say both.
+    """
+    soft = None if limits.soft == without_us.soft else limits.soft
+    hard = None if limits.hard == without_us.hard else limits.hard
+    text = dropin_text({domain.name: Limits(soft, hard)}) or b""
+    after = winners(with_ours(lines, parse_limits_file(text, DROPIN)), domain, is_debian=is_debian).limits
+    return Limits(
+        limits.soft if soft is None and after.soft != limits.soft else soft,
+        limits.hard if hard is None and after.hard != limits.hard else hard,
+    )
+
+
 def _judge(wish: Wish, before: Winners, after: Winners, settled: Settled, host: Host) -> SubjectResult:
     deciding = after.soft or after.hard
     result = unchanged(wish, "ok", "")._replace(
         before=before.limits, after=after.limits, path=deciding.place if deciding else ""
     )
+    if after.exempt is not None:
+        place = after.exempt.place
+        reason = f"{place} takes all limits of these files from {wish.name}."
+        return result._replace(status="shadowed", path=place, shadowed_by=place, reason=reason)
     if falls_short(after.limits, settled, wish, host.ceiling):
         lines = {line.place: line for line in (after.soft, after.hard) if line is not None and line.file != DROPIN}
         places = " and ".join(lines)

@@ -39,6 +39,7 @@ _ENDLESS = frozenset({"-1", "unlimited", "infinity"})
 _DOMAIN = re.compile(r"\*|@?[A-Za-z0-9_][A-Za-z0-9_.+\\@-]{0,200}\$?")
 _RANGE = re.compile(r"(@?)([0-9]{0,10}):([0-9]{0,10})")
 _COMPLETE = 4
+_EXEMPT = 2
 # The sources of pam_limits, the strongest first (LIMITS_DEF_USER and so on).
 _USER, _GROUP, _DEFAULT = 0, 1, 4
 
@@ -52,6 +53,7 @@ class LimitLine(NamedTuple):
     soft: int | None
     """What it sets, ``INFINITE`` for no limit; ``None`` where it does not set it."""
     hard: int | None
+    """With neither it is ``DOMAIN -``: whoever it means gets no limits at all."""
 
     @property
     def place(self) -> str:
@@ -75,6 +77,8 @@ class Winners(NamedTuple):
 
     soft: LimitLine | None
     hard: LimitLine | None
+    exempt: LimitLine | None = None
+    """A line that takes all limits of these files from the login."""
 
     @property
     def limits(self) -> Limits:
@@ -143,7 +147,10 @@ def parse_limits_file(text: bytes, path: str) -> list[LimitLine]:
     """Return the lines about open files of one file (limits.conf(5)); what pam_limits skips is left out."""
     found = []
     for number, line in enumerate(text.decode("utf-8", "backslashreplace").split("\n"), 1):
-        words = line.partition("#")[0].split()
+        # What follows the value is not read.
+        words = line.partition("#")[0].split()[:_COMPLETE]
+        if len(words) == _EXEMPT and words[1].startswith("-"):
+            found.append(LimitLine(path, number, words[0], None, None))
         if len(words) != _COMPLETE or words[2].lower() != "nofile":
             continue
         kind = words[1].lower()
@@ -173,9 +180,15 @@ def winners(lines: Iterable[LimitLine], domain: Domain, *, is_debian: bool) -> W
         source = _source(line.domain, domain)
         if source is None or (is_debian and domain.uid == 0 and source != _USER):
             continue
+        if line.soft is None and line.hard is None and source != _DEFAULT:
+            return Winners(None, None, exempt=line)
         for side, value in (("soft", line.soft), ("hard", line.hard)):
-            if value is not None and (side not in best or source <= best[side][0]):
-                best[side] = (source, line)
+            if value is None:
+                continue
+            if side in best and best[side][0] < source:
+                # A "-" line whose soft limit loses is dropped with its hard limit (process_limit in pam_limits.c).
+                break
+            best[side] = (source, line)
     return Winners(best["soft"][1] if "soft" in best else None, best["hard"][1] if "hard" in best else None)
 
 
