@@ -105,13 +105,13 @@ def test_the_first_value_is_kept_for_ever(host: Path) -> None:
 
 def test_many_sysctls_are_one_write(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = []
-    real = ledger_module._write
+    real = ledger_module.write_text
 
     def counted(folder: int, text: bytes) -> None:
         writes.append(text)
         real(folder, text)
 
-    monkeypatch.setattr(ledger_module, "_write", counted)
+    monkeypatch.setattr(ledger_module, "write_text", counted)
     with open_ledger(root=str(host)) as ledger:
         ledger.record_runtimes((f"{KEY}{number}", "1", "2") for number in range(20))
         ledger.confirm_runtimes({f"{KEY}{number}": "2" for number in range(20)})

@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-import re
-import stat
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -19,10 +16,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_file
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_values import same_value
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_directories import (
     RefusedPath,
-    flush_directory,
-    make_directory,
-    open_directory,
-    remove_directory,
     rightful_owner,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import (
@@ -38,8 +31,17 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger_document
     ProcessEntry,
     RuntimeEntry,
     check_key,
-    parse,
     render,
+)
+from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger_store import (
+    DIRECTORY,
+    MAX_BYTES,
+    PATH,
+    LedgerError,
+    open_locked,
+    read_entries,
+    remove_ledger,
+    write_text,
 )
 
 if TYPE_CHECKING:
@@ -59,22 +61,6 @@ __all__ = [
 ]
 
 _Entry = TypeVar("_Entry", RuntimeEntry, FileEntry, ProcessEntry)
-
-DIRECTORY = "/var/lib/lastack"
-PATH = f"{DIRECTORY}/ledger.json"
-
-_NAME = "ledger.json"
-_TEMPORARY = ".ledger.json.new"
-_MAX_BYTES = 16 << 20
-_RETRY_S = 0.05
-_PRIVATE = stat.S_IRWXG | stat.S_IRWXO
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOCKS_LIMIT = 1 << 20
-
-
-class LedgerError(Exception):
-    """The ledger cannot be used, and so nothing may be changed; the text says why in one sentence."""
 
 
 def digest(content: bytes | None) -> str:
@@ -194,10 +180,10 @@ class Ledger:
     def _save(self, entries: Entries) -> None:
         if self._directory is not None:
             text = render(entries)
-            if len(text) > _MAX_BYTES:
-                raise LedgerError(f"{PATH} would be larger than {_MAX_BYTES} bytes; nothing more was changed.")
+            if len(text) > MAX_BYTES:
+                raise LedgerError(f"{PATH} would be larger than {MAX_BYTES} bytes; nothing more was changed.")
             try:
-                _write(self._directory, text)
+                write_text(self._directory, text)
             except OSError as error:
                 raise LedgerError(f"{PATH} cannot be written ({error.strerror}); nothing more was changed.") from error
         # In place, because the views of runtime, files and processes stay.
@@ -220,161 +206,22 @@ def open_ledger(*, root: str = "/", proc: str = "/proc", check: bool = False, wa
         LedgerError: a ledger that is corrupt (it is kept), a link, not root's, open to others, or in use.
     """
     try:
-        directory = _open_locked(root=root, proc=proc, check=check, wait_s=wait_s)
+        directory = open_locked(root=root, proc=proc, check=check, wait_s=wait_s)
     except RefusedPath as error:
         raise LedgerError(f"The ledger cannot be used: {error}") from error
     try:
-        entries = Entries({}, {}, {}) if directory is None else _read(directory, rightful_owner(root))
+        entries = Entries({}, {}, {}) if directory is None else read_entries(directory, rightful_owner(root))
         ledger = Ledger(entries, directory=None if check else directory, root=root, proc=proc)
         try:
             yield ledger
         finally:
             if directory is not None and not check and ledger.is_empty:
-                _remove(directory, root)
+                remove_ledger(directory, root)
     finally:
         if directory is not None:
             os.close(directory)
 
 
-def _open_locked(*, root: str, proc: str, check: bool, wait_s: float) -> int | None:
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            if not check:
-                make_directory(DIRECTORY, root=root, mode=0o700)
-            with open_directory(DIRECTORY, root=root) as opened:
-                directory = os.dup(opened)
-        except FileNotFoundError as error:
-            if check:
-                return None
-            raise LedgerError(f"{DIRECTORY} cannot be made ({error.strerror}); nothing was changed.") from error
-        except OSError as error:
-            hint = "; become root" if isinstance(error, PermissionError) else ""
-            raise LedgerError(f"{DIRECTORY} cannot be used ({error.strerror}{hint}); nothing was changed.") from error
-        try:
-            _check_private(directory)
-            if check:
-                return directory
-            _lock(directory, proc=proc, deadline=deadline)
-            # The run before may have removed the directory at its end, just before we had its lock.
-            if os.fstat(directory).st_nlink:
-                return directory
-        except BaseException:
-            os.close(directory)
-            raise
-        os.close(directory)
-
-
-def _check_private(directory: int) -> None:
-    mode = stat.S_IMODE(os.fstat(directory).st_mode)
-    if mode & _PRIVATE:
-        raise LedgerError(f"{DIRECTORY} is open to others than root (mode {mode:04o}, not 0700); nothing was changed.")
-
-
-def _lock(directory: int, *, proc: str, deadline: float) -> None:
-    while not _try_lock(directory):
-        if time.monotonic() >= deadline:
-            pid = _holder(directory, proc)
-            who = "another run" if pid is None else f"another run (pid {pid})"
-            raise LedgerError(f"{DIRECTORY} is locked by {who}; nothing was changed.")
-        time.sleep(_RETRY_S)
-
-
-def _try_lock(directory: int) -> bool:
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder(directory: int, proc: str) -> int | None:
-    """Return who holds the lock, as /proc/locks names it (proc_locks(5)); ``None`` where that is not to be seen."""
-    status = os.fstat(directory)
-    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}".encode()
-    for line in (try_read_head(f"{proc}/locks", _LOCKS_LIMIT) or b"").split(b"\n"):
-        match = re.fullmatch(rb"[0-9]+: FLOCK +ADVISORY +WRITE ([1-9][0-9]*) ([0-9a-f:]+) 0 EOF", line)
-        if match and match.group(2) == device:
-            return int(match.group(1))
-    return None
-
-
-def _read(directory: int, owner: int) -> Entries:
-    try:
-        descriptor = os.open(_NAME, _READ, dir_fd=directory)
-    except FileNotFoundError:
-        return Entries({}, {}, {})
-    except OSError as error:
-        link = _is_link(directory)
-        why = "is a symbolic link" if link else f"cannot be read ({error.strerror})"
-        raise LedgerError(f"{PATH} {why}; it was kept and nothing was changed.") from error
-    try:
-        status = os.fstat(descriptor)
-        why = _objection(status, owner)
-        if why:
-            raise LedgerError(f"{PATH} {why}; it was kept and nothing was changed.")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise LedgerError(f"{PATH} is larger than {_MAX_BYTES} bytes; it was kept and nothing was changed.")
-        return parse(text)
-    except DocumentError as error:
-        raise LedgerError(f"{PATH} is corrupt: {error}; it was kept and nothing was changed.") from error
-    except OSError as error:
-        raise LedgerError(f"{PATH} cannot be read ({error.strerror}); nothing was changed.") from error
-    finally:
-        os.close(descriptor)
-
-
-def _objection(status: os.stat_result, owner: int) -> str:
-    if not stat.S_ISREG(status.st_mode):
-        return "is no regular file"
-    if status.st_uid != owner:
-        return f"belongs to uid {status.st_uid} and not to root"
-    if status.st_mode & _PRIVATE:
-        return f"is open to others than root (mode {stat.S_IMODE(status.st_mode):04o}, not 0600)"
-    if status.st_nlink > 1:
-        return f"has {status.st_nlink} names (hard links)"
-    return ""
-
-
-def _is_link(directory: int) -> bool:
-    try:
-        return stat.S_ISLNK(os.stat(_NAME, dir_fd=directory, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
-
-
-def _write(directory: int, text: bytes) -> None:
-    _unlink(directory, _TEMPORARY)
-    try:
-        descriptor = os.open(_TEMPORARY, _CREATE, 0o600, dir_fd=directory)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-            file.flush()
-            # The umask may have taken bits away.
-            os.fchmod(file.fileno(), 0o600)
-            os.fsync(file.fileno())
-        os.rename(_TEMPORARY, _NAME, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        _unlink(directory, _TEMPORARY)
-        raise
-    flush_directory(directory)
-
-
-def _remove(directory: int, root: str) -> None:
-    # An empty ledger that stays does no harm.
-    with contextlib.suppress(OSError, RefusedPath):
-        _unlink(directory, _TEMPORARY)
-        _unlink(directory, _NAME)
-        remove_directory(DIRECTORY, root=root)
-
-
 def _refill(kept: dict[str, _Entry], new: dict[str, _Entry]) -> None:
     kept.clear()
     kept.update(new)
-
-
-def _unlink(directory: int, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=directory)
