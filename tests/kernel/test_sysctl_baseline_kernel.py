@@ -27,6 +27,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.baseline import
 from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import LedgerError, open_ledger
 from ansible_collections.lastack.linux.plugins.module_utils.tune.match import satisfies
 from ansible_collections.lastack.linux.plugins.module_utils.tune.results import as_return, failures
+from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import write_runtime
 from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import Setting, parse_settings
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import load_catalogue
 from hypothesis import given, settings
@@ -210,13 +211,14 @@ def test_a_list_of_ports_longer_than_a_page(host: Host) -> None:
     assert host.get(RESERVED) == "7"
 
 
-def test_a_long_list_of_ports_is_restored(host: Host) -> None:
-    ports = ",".join(str(port) for port in range(20001, 22001, 2))
-    host.apply({"key": RESERVED, "value": ports})
-    with open_ledger(root=str(host.root)) as ledger:
-        ledger.forget(runtime=[RESERVED], files=list(ledger.files))
-    (host.root / DROPIN).unlink()
-    host.apply({"key": RESERVED, "value": "5"})
+def test_a_list_of_ports_longer_than_a_read_is_merged_and_restored(host: Host) -> None:
+    ports = ",".join(str(port) for port in range(10001, 40001, 2))
+    assert len(ports) > 1 << 16
+    host.netns.run(lambda: write_runtime(RESERVED, ports))
+    assert host.get(RESERVED) == ports
+    result = host.apply({"key": RESERVED, "value": "5", "match": "union"})
+    assert (result.keys[0].before, result.keys[0].after) == (ports, f"5,{ports}")
+    assert host.get(RESERVED) == f"5,{ports}"
     assert failures(host.apply(state="restored")) == []
     assert host.get(RESERVED) == ports
 
