@@ -14,11 +14,11 @@ description:
     of its systemd unit, for a login a file in C(limits.d), for a running process C(prlimit).
   - One call for all of them, with one question to systemd and, only when a drop-in changed, one C(daemon-reload).
   - A running service keeps its limit until it is restarted. Without O(restart) nothing is restarted, and the result
-    names the running processes that have less than is configured.
+    names the running processes that have less than was asked for.
   - By default a higher limit that an administrator has set stays as it is.
   - Every limit is a number. C(infinity) is refused, because it means C(fs.nr_open), a billion on some systems, and
-    programs that size tables or loop over it hang. More than C(fs.nr_open) is cut to it and reported as C(capped);
-    C(fs.nr_open) itself is never changed.
+    programs that size tables or loop over it hang. More than C(fs.nr_open), or in a container more than its first
+    process may have, is cut to that and reported as C(capped); C(fs.nr_open) itself is never changed.
   - What was there before is written to a ledger on the host first, C(/var/lib/lastack/ledger.json), readable by root
     alone. O(state=restored) brings back exactly that, and leaves what somebody else has changed since.
   - Raising a limit helps a program that needs more descriptors. It only delays the end of one that leaks them.
@@ -50,7 +50,8 @@ options:
       hard:
         description:
           - The hard limit, up to which a program may raise its soft limit itself.
-          - Without it, as it is configured, and at least O(units[].soft).
+          - Without it, as it is configured, and at least the soft limit. For a login without a configured one there is
+            no line for it, and the login's own hard limit caps the soft limit.
         type: raw
       match:
         description: Whether a higher configured limit stays (V(at_least)) or is lowered (V(exact)).
@@ -101,7 +102,7 @@ options:
     choices: [present, absent, restored]
     default: present
   restart:
-    description: Whether to restart the running services that have less than is configured now.
+    description: Whether to restart the running services that have less than is asked for.
     type: bool
     default: false
   force:
@@ -175,7 +176,7 @@ units:
       description:
         - C(ok), C(changed), C(kept) (more is configured already), C(needs_restart) (configured, but running processes
           have less), C(absent) (no such unit, or masked).
-        - Failures are C(capped) (fs.nr_open allows less), C(shadowed) (a later file sets less), C(refused) and
+        - Failures are C(capped) (the host allows less), C(shadowed) (another file wins with less), C(refused) and
           C(failed).
       type: str
     before:
@@ -184,6 +185,12 @@ units:
     after:
       description: What is configured now.
       type: dict
+    wanted:
+      description: What was asked for.
+      type: dict
+    allowed:
+      description: The highest limit on this host, if that is less than wanted.
+      type: int
     path:
       description: The file that decides; for a login with the line.
       type: str
@@ -197,13 +204,13 @@ units:
       description: The unit's own name, if another name of it was given.
       type: str
     needs_restart:
-      description: Whether running processes from before the change have less than is configured.
+      description: Whether running processes from before the change have less than was asked for.
       type: bool
     restarted:
       description: Whether it was restarted.
       type: bool
     running:
-      description: The processes with less than is configured, with C(pid), C(start_ticks) and C(limits).
+      description: The processes with less than was asked for, with C(pid), C(start_ticks) and C(limits).
       type: list
       elements: dict
   sample:
