@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 
 from check_packages import copy_source
 from tool_cache import (
+    CONTROLLERS,
     VERSIONS,
     NoEnvironment,
     Python,
@@ -50,6 +51,9 @@ BIN = Path(sys.executable).parent
 LIMIT_S = 900
 
 EMPTY = {
+    # For Python 2, in older versions of ansible-core.
+    "future-import-boilerplate": r"(?!)",
+    "metaclass-boilerplate": r"(?!)",
     "empty-init": r"(?:plugins/modules|tests/unit)/(?:.*/)?__init__\.py",
     "pslint": r".*\.ps[dm]?1",
     "shellcheck": r".*\.sh",
@@ -75,7 +79,8 @@ import constants
 text = (root / "_internal" / "python_requirements.py").read_text(encoding="utf-8")
 print(json.dumps({
     "pips": sorted(set(re.findall(r"pip=['\\"]([0-9.]+)['\\"]", text))),
-    "targets": [*constants.REMOTE_ONLY_PYTHON_VERSIONS, *constants.CONTROLLER_PYTHON_VERSIONS],
+    "targets": constants.REMOTE_ONLY_PYTHON_VERSIONS,
+    "controllers": constants.CONTROLLER_PYTHON_VERSIONS,
 }))
 """
 
@@ -215,8 +220,11 @@ def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -
 def check(core: Path, wanted: Sequence[str], here: Sequence[Python], work: Path) -> list[str]:
     """Run the tests with the ansible-core whose ``bin`` folder is ``core``; return what is wrong."""
     asked = json.loads(subprocess.run([core / "python", "-c", _ASK], check=True, capture_output=True).stdout)
-    targets = [python for python in here if python.version in asked["targets"]]
-    absent = [one for one in VERSIONS if one in asked["targets"] and one not in {python.version for python in targets}]
+    # Old ansible-core has controllers older than lastack's: there, plugins cannot be imported.
+    controllers = [one for one in CONTROLLERS if one in asked["controllers"]]
+    possible = [one for one in VERSIONS if one in asked["targets"] or one in controllers]
+    targets = [python for python in here if python.version in possible]
+    absent = [one for one in possible if one not in {python.version for python in targets}]
     collection = work / "ansible_collections" / "lastack" / "linux"
     copy_source(collection)
     # The link to the clone itself is for working in the clone only.

@@ -40,7 +40,7 @@ class Snapshot(NamedTuple):
         return cls(
             mounts=frozenset(line.split()[4] for line in mounts),
             # os.walk, since cgroups vanish meanwhile.
-            cgroups=frozenset(folder for folder, _, _ in os.walk(_CGROUPS) if _is_empty_cgroup(Path(folder))),
+            cgroups=frozenset(folder for folder, __, __ in os.walk(_CGROUPS) if _is_empty_cgroup(Path(folder))),
             interfaces=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
             files=frozenset(str(path) for path in _lastack_files()),
             settings=frozenset(_settings()),
@@ -84,7 +84,7 @@ def _status(pid: int) -> tuple[int, str] | None:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    name, _, rest = text.partition("(")[2].rpartition(")")
+    name, __, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     return None if fields[0] == "Z" else (int(fields[1]), name)
 
@@ -104,7 +104,7 @@ def marked_processes(mark: str) -> dict[int, str]:
     marked = {pid for pid in known if _has_mark(pid, mark)} - {os.getpid()}
     grew = True
     while grew:
-        more = {pid for pid, (parent, _) in known.items() if parent in marked} - marked
+        more = {pid for pid, (parent, __) in known.items() if parent in marked} - marked
         marked |= more
         grew = bool(more)
     return {pid: known[pid][1] for pid in sorted(marked)}

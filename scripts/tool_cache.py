@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "CONTROLLERS",
     "VERSIONS",
     "NoEnvironment",
     "Python",
@@ -30,6 +31,8 @@ __all__ = [
 
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 """What a host or a controller may run."""
+CONTROLLERS = VERSIONS[VERSIONS.index("3.11") :]
+"""What a controller may run."""
 
 _PROBE = "import ensurepip, sys, venv; print(sys.executable); sys.exit('%d.%d' % sys.version_info[:2] != sys.argv[1])"
 _PROBE_S = 30
@@ -73,7 +76,7 @@ def pythons() -> list[Python]:
 
 def controller_pythons() -> list[Python]:
     """Return those on which a controller runs, oldest first."""
-    return [one for one in pythons() if VERSIONS.index(one.version) >= VERSIONS.index("3.11")]
+    return [one for one in pythons() if one.version in CONTROLLERS]
 
 
 def _real(candidate: str, version: str) -> Path | None:

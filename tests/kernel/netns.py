@@ -79,9 +79,12 @@ class PrivateNamespace:
         return [thing for thing in self._kept if isinstance(thing, kind)]
 
     @overload
-    def run(self, what: Sequence[str], *, timeout_s: float = ...) -> str: ...
+    def run(self, what: Sequence[str], *, timeout_s: float = ...) -> str:
+        """A program's standard output."""
+
     @overload
-    def run(self, what: Callable[[], T], *, timeout_s: float = ...) -> T: ...
+    def run(self, what: Callable[[], T], *, timeout_s: float = ...) -> T:
+        """A function's result."""
 
     def run(self, what: Sequence[str] | Callable[[], T], *, timeout_s: float = 20) -> str | T:
         """Run a program (a list of arguments) or call a function inside, to its end.

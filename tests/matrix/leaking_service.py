@@ -22,7 +22,7 @@ def main(count: int) -> None:
     """Leak, say so, and wait to be ended."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         clients = []
-        for _ in range(count):
+        for __ in range(count):
             clients.append(socket.create_connection(server.getsockname()))
             server.accept()[0].close()
         while any(client.recv(1, socket.MSG_PEEK) for client in clients):

@@ -65,7 +65,7 @@ def test_single_tests_that_are_named_exist() -> None:
 def test_fragment_of_the_example_has_a_section_that_exists() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", CONTRIBUTING, re.DOTALL)
     config = yaml.safe_load((ROOT / "changelogs/config.yaml").read_text(encoding="utf-8"))
-    assert set(yaml.safe_load(example)) <= {name for name, _ in config["sections"]}
+    assert set(yaml.safe_load(example)) <= {name for name, __ in config["sections"]}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -93,7 +93,7 @@ def test_every_threat_is_held_by_tests() -> None:
     table = SECURITY.partition("## The threat model")[2]
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 6
-    for who, *_, held in rows:
+    for who, *__, held in rows:
         assert re.findall(r"`tests/\w+/test_\w+\.py`", held) or "network" in who, who
 
 

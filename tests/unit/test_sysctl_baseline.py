@@ -339,7 +339,7 @@ class TestDropin:
         assert (host.get(SOMAXCONN), target.read_text()) == ("128", "")
 
     def test_disk_full_while_persisting(self, host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(*_: object, **__: object) -> None:
+        def full(*_more: object, **_options: object) -> None:
             raise OSError(28, os.strerror(28))
 
         monkeypatch.setattr(guarded_files, "_write", full)

@@ -88,15 +88,23 @@ def read_namespace(  # noqa: PLR0913 - one switch for each part of the answer
     try:
         with sock_diag.SockDiag(_opener(namespace), deadline=deadline) as diag:
             return _by_sock_diag(namespace, diag, wanted)
-    except (sock_diag.SockDiagUnavailable, NamespaceUnreadable) as error:
-        reason = str(error)
-        if isinstance(error, NamespaceUnreadable):
-            # Reading another namespace's procfs needs less than entering it, but the namespace has to be there.
-            if namespace.pid is None or isinstance(error, NamespaceVanished):
-                raise
-            reason = f"a network namespace cannot be entered: {error}"
+    except sock_diag.SockDiagUnavailable as error:
+        why = str(error)
+        return _by_proc_net(namespace, proc, wanted, deadline, why)
+    except NamespaceUnreadable as error:
+        # Reading another namespace's procfs needs less than entering it, but the namespace has to be there.
+        if namespace.pid is None or isinstance(error, NamespaceVanished):
+            raise
+        why = f"a network namespace cannot be entered: {error}"
+        return _by_proc_net(namespace, proc, wanted, deadline, why)
+
+
+def _by_proc_net(
+    namespace: NetworkNamespace, proc: str, wanted: Wanted, deadline: Deadline | None, why: str
+) -> NamespaceSockets:
+    """Read procfs, and say why that was needed."""
     sockets = sockets_by_proc_net(namespace, proc, wanted, deadline=deadline)
-    sockets.warnings.insert(0, Unseen("sock_diag_unavailable", 1, reason))
+    sockets.warnings.insert(0, Unseen("sock_diag_unavailable", 1, why))
     return sockets
 
 

@@ -207,13 +207,12 @@ def _plan(
     except (RefusedPath, OSError) as error:
         return one._replace(result=result._replace(status="failed", after=unit.limits, reason=failure(path, error)))
     planned = one._replace(units=tuple(units), settled=settled, change=change, decides=deciding.file, result=result)
-    return _judge(planned, after, host)
+    return _judge(planned, settled, after, host)
 
 
-def _judge(one: AppliedUnit, after: Limits, host: Host) -> AppliedUnit:
+def _judge(one: AppliedUnit, settled: Settled, after: Limits, host: Host) -> AppliedUnit:
     """Give the status that the configured limits deserve."""
-    assert one.settled is not None  # noqa: S101 - only plans get here
-    settled, result = one.settled, one.result._replace(after=after)
+    result = one.result._replace(after=after)
     if falls_short(after, settled, one.wish, host.ceiling):
         result = result._replace(
             status="shadowed",
@@ -238,7 +237,7 @@ def _read_back(one: AppliedUnit, units: Sequence[Unit], host: Host) -> AppliedUn
     # Whether systemd was behind its files is a matter of before.
     again = tuple(unit._replace(needs_reload=one.units[0].needs_reload) for unit in units)
     read = one._replace(units=again, decides=decides, result=one.result._replace(status="ok", path=decides))
-    return _judge(read, units[0].limits, host)
+    return _judge(read, one.settled, units[0].limits, host)
 
 
 def _has_dropin(one: AppliedUnit, host: Host) -> bool:

@@ -203,6 +203,9 @@ def _list(place: str, name: str, value: object) -> Sequence[object]:
 
 def _range(place: str, name: str, value: object) -> tuple[int | None, int | None]:
     ends = value if isinstance(value, (list, tuple)) else ()
-    if len(ends) != _PAIR or not all(end is None or type(end) is int for end in ends):
+    # True and False are numbers to Python, and not here.
+    if len(ends) != _PAIR or not all(
+        end is None or (isinstance(end, int) and not isinstance(end, bool)) for end in ends
+    ):
         raise SettingsError(f"{place}: {name} is no pair of the lowest and the highest number.")
     return ends[0], ends[1]
