@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
     print("\n".join(changed), flush=True)
     if changed:
-        print("changelog: run `make changelog` and commit what it writes", flush=True)
+        print("changelog: run `.venv/bin/python scripts/check_changelog.py --write`, and commit it", flush=True)
     return 1 if changed else 0
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from check_packages import build, copy_source, own_environment
@@ -68,7 +69,8 @@ def main() -> int:
             print(done.stdout)
         else:
             result = json.loads((work / "importer_result.json").read_text(encoding="utf-8"))
-            contents = ", ".join(f"{one['content_type']} {one['name']}" for one in result["contents"])
+            kinds = Counter(one["content_type"] for one in result["contents"])
+            contents = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
             print(f"galaxy: {result['metadata']['version']} for ansible-core {result['requires_ansible']}: {contents}")
     for one in found:
         print(f"galaxy: {one}")
