@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lastack.linux.plugins.filter.tcp_baseline_summary import FilterModule
+from ansible_collections.lastack.linux.plugins.modules import sysctl_baseline
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import load_catalogue
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.baseline import BaselineSummary, baseline_summary
 
 CATALOGUE = load_catalogue()
 FILE = "/etc/sysctl.d/99-tcp-lastack.conf"
 SOMAXCONN = "net.core.somaxconn"
+# What the module says that it returns: a result of another shape would prove nothing.
+RETURNED = set(yaml.safe_load(sysctl_baseline.RETURN))
 
 
 def key(name: str, status: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a result
@@ -29,7 +33,9 @@ def summed(
     limits: dict[str, Any] | None = None,
     **more: Any,  # noqa: ANN401 - further keys of the result
 ) -> BaselineSummary:
-    result = {"changed": any(one["status"] == "changed" for one in keys), "path": FILE, "sysctls": list(keys), **more}
+    changed = any(one["status"] == "changed" for one in keys)
+    result = {"changed": changed, "dropin": FILE, "sysctls": list(keys), **more}
+    assert set(result) - {"changed"} <= RETURNED
     return baseline_summary(result, limits or {}, catalogue=CATALOGUE, host="web-1", check=check)
 
 

@@ -217,7 +217,7 @@ def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Ent
 
 
 def _after(screen: Screen, sysctls: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
-    path = sysctls.get("path")
+    path = sysctls.get("dropin")
     kept = [
         row for row in rows(sysctls, "sysctls") if isinstance(row.get("boot"), dict) and row["boot"]["file"] == path
     ]
