@@ -124,12 +124,16 @@ def faults(results: Sequence[Result], tests: Iterable[str], targets: Iterable[st
         mine = [one for one in results if one.test == test]
         looked = [one for one in mine if one.ended != "skipped"]
         found += [f"{_called(one)} failed." for one in looked if one.ended == "failed"]
-        if not looked and (test not in EMPTY or any(re.fullmatch(EMPTY[test], name) for name in files)):
+        if not looked and not _has_nothing(test, files):
             found.append(f"{test} did not look at anything, though it should have.")
         if test in {"compile", "import"}:
             missing = sorted(set(targets) - {one.python for one in looked})
             found += [f"{test} did not run on Python {version}, which is here." for version in missing]
     return found
+
+
+def _has_nothing(test: str, files: Sequence[str]) -> bool:
+    return test in EMPTY and not any(re.fullmatch(EMPTY[test], name) for name in files)
 
 
 def _called(one: Result) -> str:
@@ -256,10 +260,8 @@ def check(core: Path, wanted: Sequence[str], here: Sequence[Python], work: Path)
         found.append(f"ansible-test ended with status {status}.")
     looked = {one.test for one in results if one.ended != "skipped"}
     print(f"{len(looked)} of {len(tests)} tests looked, {len(results)} results", flush=True)
-    print(
-        f"nothing to look at: {', '.join(one for one in tests if one in EMPTY and one not in looked) or '-'}",
-        flush=True,
-    )
+    empty = [one for one in tests if one not in looked and _has_nothing(one, names)]
+    print(f"nothing to look at: {', '.join(empty) or '-'}", flush=True)
     print(f"target Pythons: {', '.join(python.version for python in targets)}; not here: {', '.join(absent) or '-'}")
     return found
 
