@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print all that the baseline may touch on this host, as JSON: files byte for byte, and what the kernel has."""
+"""Print what may be touched on this host, as JSON: files below the named paths, byte for byte, and TCP's sysctls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import stat
 import sys
 from pathlib import Path
 
-FILES = ("/etc/sysctl.conf", "/etc/sysctl.d", "/run/sysctl.d", "/usr/lib/sysctl.d", "/var/lib/lastack")
 KEYS = ("net/core/*", "net/ipv4/ip_local_*", "net/ipv4/tcp_*")
 
 
@@ -37,7 +36,7 @@ def value(path: Path) -> str | None:
 
 def main() -> None:
     """Look at both and print."""
-    tops = [Path(name) for name in FILES]
+    tops = [Path(name) for name in sys.argv[1:]]
     paths = [path for top in tops for path in (top, *top.rglob("*")) if path.exists() or path.is_symlink()]
     sysctls = Path("/proc/sys")
     keys = sorted(path for pattern in KEYS for path in sysctls.glob(pattern) if path.is_file())
