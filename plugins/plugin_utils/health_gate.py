@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.event_rates import chance_of_rise
 from ansible_collections.lastack.linux.plugins.plugin_utils.health_thresholds import THRESHOLDS, UNITS, Threshold
-from ansible_collections.lastack.linux.plugins.plugin_utils.rate_test import chance_of_rise
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -37,7 +37,7 @@ def answer(listener: socket.socket) -> None:
     """Take and answer all connections that wait."""
     with contextlib.suppress(BlockingIOError):
         while True:
-            connection, _ = listener.accept()
+            connection = listener.accept()[0]
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(1)
                 connection.recv(100)
