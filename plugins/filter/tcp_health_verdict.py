@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DOCUMENTATION = r"""
 name: tcp_health_verdict
 short_description: Judge a host by its TCP counters before and after a change
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Compares the rates of the health counters after a change with the same host's rates before it. What makes a
     difference of rates are two looks of M(lastack.linux.tcp_health) before the change and two after it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: nofile_limits
 short_description: Set limits of open files for services, logins and running processes
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Sets C(RLIMIT_NOFILE), the limit behind "Too many open files", where it is decided. For a service that is a drop-in
     of its systemd unit, for a login a file in C(limits.d), for a running process C(prlimit).

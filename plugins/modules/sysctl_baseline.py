@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: sysctl_baseline
 short_description: Apply a vetted baseline of sysctls in one call, and undo it exactly
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Brings many sysctls to a vetted value in one round trip. The kernel is set through C(/proc/sys), and what it
     accepted is persisted in one file of C(sysctl.d). Both are verified by reading back.

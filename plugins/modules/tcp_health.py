@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: tcp_health
 short_description: Read the TCP health counters of a host once
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Reads the counters of the kernel that tell whether TCP is well, such as C(ListenOverflows) and C(RetransSegs). Two
     looks give rates, and the rates before and after a change tell whether it did harm. See the filter

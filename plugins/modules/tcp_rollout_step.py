@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: tcp_rollout_step
 short_description: Take one step of a roll-out that stops itself
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - The decisions of the playbooks C(lastack.linux.tcp_rollout) and C(lastack.linux.tcp_rollback). It takes what the
     hosts of a batch have answered, decides what follows, waits, and keeps the record of the roll-out.
