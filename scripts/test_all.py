@@ -104,7 +104,8 @@ def _mypy(name: str, python: str, *what: str, path: str = "collections") -> Suit
 
 
 def _shell_scripts() -> list[str]:
-    files = (path for folder in ("scripts", ".ci", "tests/hosts") for path in sorted((ROOT / folder).iterdir()) if path.is_file())
+    folders = ("scripts", ".ci", "tests/hosts")
+    files = [path for folder in folders for path in sorted((ROOT / folder).iterdir()) if path.is_file()]
     return [str(path.relative_to(ROOT)) for path in files if _is_shell(path)]
 
 
@@ -116,6 +117,12 @@ def _is_shell(path: Path) -> bool:
 def _molecule_programs() -> list[str]:
     """Return what the scenarios put on their hosts."""
     return [str(path.relative_to(ROOT)) for path in sorted((ROOT / "molecule").glob("*/files/*.py"))]
+
+
+def _docs_lint() -> tuple[str, ...]:
+    """Lint the markup of all plugins and roles; references may lead to this collection and to ansible.builtin."""
+    options = ("--plugin-docs", "--validate-collection-refs=self", "--disallow-unknown-collection-refs")
+    return (str(BIN / "antsibull-docs"), "lint-collection-docs", *options, ".")
 
 
 def suites() -> list[Suite]:
@@ -150,6 +157,7 @@ def suites() -> list[Suite]:
     ]
     sanity = [
         Suite("ansible-test sanity", "sanity", (sys.executable, "scripts/check_sanity.py")),
+        Suite("antsibull-docs", "sanity", _docs_lint()),
         Suite("galaxy importer", "sanity", (sys.executable, "scripts/check_galaxy.py")),
     ]
     site = next(iter((BIN.parent / "lib").glob("python3*/site-packages")), None)

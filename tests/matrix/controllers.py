@@ -73,7 +73,7 @@ class Controller(NamedTuple):
 CONTROLLERS = (
     Controller("2.16", ("ansible-core==2.16.19", _OLD_RESOLVELIB, *_COMMON), ("3.11", "3.12")),
     Controller("2.17", ("ansible-core==2.17.14", _OLD_RESOLVELIB, *_COMMON), ("3.11", "3.12"), gate=False),
-    Controller("2.18", ("ansible-core==2.18.19", _OLD_RESOLVELIB, *_COMMON), ("3.11", "3.12", "3.13"), gate=False),
+    Controller("2.18", ("ansible-core==2.18.19", _OLD_RESOLVELIB, *_COMMON), ("3.11", "3.12", "3.13")),
     Controller("2.19", ("ansible-core==2.19.14", _NEW_RESOLVELIB, *_COMMON), ("3.11", "3.12", "3.13")),
     Controller("2.20", ("ansible-core==2.20.10", _NEW_RESOLVELIB, *_COMMON), ("3.13",), in_host=True, gate=False),
     Controller("2.21", ("ansible-core==2.21.5", _NEW_RESOLVELIB, *_COMMON), ("3.13",), in_host=True),
