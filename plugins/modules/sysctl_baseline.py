@@ -374,13 +374,26 @@ unseen:
   sample: []
 """
 
+from typing import TYPE_CHECKING
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.lastack.linux.plugins.module_utils.port_pressure import read_port_pressure
 from ansible_collections.lastack.linux.plugins.module_utils.tune.baseline import Baseline, apply_baseline
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import RefusedPath
 from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import LedgerError
 from ansible_collections.lastack.linux.plugins.module_utils.tune.results import as_return
 from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import SettingsError, parse_settings
+
+if TYPE_CHECKING:
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import PortPressure
+
+
+def _port_pressure() -> PortPressure:
+    from ansible_collections.lastack.linux.plugins.module_utils.port_pressure import (  # noqa: PLC0415 - see below
+        read_port_pressure,
+    )
+
+    # A host compiles what it imports in every run; the survey is a fifth of that, and most runs need no evidence.
+    return read_port_pressure()
 
 
 def main() -> None:
@@ -433,7 +446,7 @@ def main() -> None:
                 force=given["force"],
                 remove_harmful=given["remove_harmful"],
                 never=given["_never"],
-                evidence=read_port_pressure,
+                evidence=_port_pressure,
             )
         )
     except (LedgerError, RefusedPath, SettingsError) as error:
