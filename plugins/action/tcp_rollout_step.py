@@ -15,7 +15,11 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import AuditOptionError, check_variable_names
 from ansible_collections.lastack.linux.plugins.plugin_utils.play_of_task import play_hosts, play_id
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.rollout import rollback_screen, rollout_screen
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.rollout import (
+    Fleet,
+    rollback_screen,
+    rollout_screen,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.rollback import rollback_outcome
 from ansible_collections.lastack.linux.plugins.plugin_utils.rollout import Next, Rollout
 from ansible_collections.lastack.linux.plugins.plugin_utils.rollout_options import (
@@ -77,7 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         result = {"changed": False, "path": str(rollout.record.path), **following._asdict()}
         result["hosts"] = list(following.hosts)
         ended = state == "finished" or (state == "restored" and rollout.record.document["state"] == "stopped")
-        return {**result, **self._ended(rollout, show=ended)}
+        return {**result, **self._ended(rollout, variables, show=ended)}
 
     def _started(self, arguments: dict[str, Any], variables: dict[str, Any], prefix: str) -> dict[str, Any]:
         options = check_rollout_options({name: arguments.get(name) for name in _OPTIONS}, prefix)
@@ -102,19 +106,19 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
             "ready": lambda: rollout.ready(self._answers(arguments, variables, known)),
             "applied": lambda: rollout.applied(self._answers(arguments, variables, known), now),
             "judged": lambda: rollout.judged(self._answers(arguments, variables, known), now),
-            "decided": rollout.must_restore,
+            "decided": lambda: rollout.must_restore(self._answers(arguments, variables, {*known, *batch}), batch),
             "restored": lambda: rollout.restored(self._answers(arguments, variables, known)),
             "finished": rollout.finished,
         }
         following: Next = steps[state]()
         return following
 
-    def _ended(self, rollout: Rollout, *, show: bool) -> dict[str, Any]:
+    def _ended(self, rollout: Rollout, variables: dict[str, Any], *, show: bool) -> dict[str, Any]:
         """Show and keep the screen, and return one sentence for each host that does not have the baseline."""
         if not show:
             return {}
         record = rollout.record
-        text = rollout_screen(record.document, inventory=self._inventory(), folder=str(record.path))
+        text = rollout_screen(record.document, fleet=_fleet(variables, "rollout"), folder=str(record.path))
         first = not record.document.get("shown")
         record.document["shown"] = True
         record.document["finished_at"] = record.document["finished_at"] or utc_now()
@@ -131,18 +135,13 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         outcome = {host: rollback_outcome(answers[host], check=check) for host in hosts}
         statuses = {host: status for host, (status, __) in outcome.items()}
         problems = {host: problem for host, (__, problem) in outcome.items() if problem}
-        text = rollback_screen(statuses, problems, check=check, inventory=self._inventory())
+        text = rollback_screen(statuses, problems, check=check, fleet=_fleet(variables, "rollback"))
         self._display.display("\n" + text)
         return {"changed": False, "screen": text, "statuses": statuses, "failures": problems}
 
     def _wait(self, following: Next) -> None:
         self._display.display(f"{following.why} ({following.wait_s:,.0f} s)")
         time.sleep(following.wait_s)
-
-    @staticmethod
-    def _inventory() -> list[str]:
-        given = context.CLIARGS.get("inventory") or ()
-        return [str(one) for one in given]
 
     @staticmethod
     def _answers(arguments: dict[str, Any], variables: dict[str, Any], hosts: Iterable[str]) -> dict[str, Any]:
@@ -156,6 +155,16 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
             known = hostvars[host] if host in hostvars else {}  # noqa: SIM401 - HostVars has no get
             answers[host] = {name: _first(known, names) for name, names in wanted.items()}
         return answers
+
+
+def _fleet(variables: dict[str, Any], playbook: str) -> Fleet:
+    """Return what selected the hosts of this run."""
+    pattern = variables.get(f"tcp_{playbook}_hosts")
+    return Fleet(
+        inventory=[str(one) for one in context.CLIARGS.get("inventory") or ()],
+        limit=str(context.CLIARGS.get("subset") or ""),
+        pattern=",".join(map(str, pattern)) if isinstance(pattern, list) else str(pattern or ""),
+    )
 
 
 def _first(known: Any, names: object) -> Any:  # noqa: ANN401 - HostVarsVars, which has no types

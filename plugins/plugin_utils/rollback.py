@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.rollout_answers import restore_trouble
-from ansible_collections.lastack.linux.plugins.plugin_utils.task_results import is_unreachable, texts, trouble
+from ansible_collections.lastack.linux.plugins.plugin_utils.task_results import is_unreachable, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +26,19 @@ def rollback_outcome(answers: Mapping[str, Any], *, check: bool) -> tuple[str, s
     for result in [*results, answers.get("sysctls_left"), answers.get("limits_left")]:
         if is_unreachable(result):
             return "unreachable", trouble(result)
-    conflicts = [text for result in results if isinstance(result, dict) for text in texts(result.get("conflicts"))]
-    if conflicts and not any(trouble(result) for result in results):
-        return "conflict", f"left as somebody else has set it since: {', '.join(conflicts)}"
     problem = restore_trouble({**answers, **_as_read_back()} if check else answers)
     if problem:
-        return "failed", problem
+        return ("conflict" if _only_conflicts(results) else "failed"), problem
     changed = any(isinstance(result, dict) and result.get("changed") for result in results)
     return ("restored" if changed else "nothing"), ""
+
+
+def _only_conflicts(results: list[Any]) -> bool:
+    if any(trouble(result) for result in results):
+        return False
+    found = [one for result in results for one in result.get("restored") or () if isinstance(one, dict)]
+    statuses = {str(one.get("status")) for one in found}
+    return "conflict" in statuses and "failed" not in statuses
 
 
 def _as_read_back() -> dict[str, Any]:

@@ -30,11 +30,12 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.rollout_answers impo
     prediction,
     restore_trouble,
     timers,
+    unexpected,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.rollout_options import (
     LEAST_SOAK_S,
-    RolloutOptions,
     batch_sizes,
+    check_rollout_options,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.rollout_record import RolloutError
 from ansible_collections.lastack.linux.plugins.plugin_utils.task_results import is_unreachable, plain, trouble
@@ -71,9 +72,7 @@ class Rollout:
     def __init__(self, record: RolloutRecord) -> None:
         """Take up the roll-out where its record stands."""
         self.record = record
-        options = dict(record.document["options"])
-        options["batches"] = tuple(options["batches"])
-        self.options = RolloutOptions(**options)
+        self.options = check_rollout_options(record.document["options"])
 
     def predicted(self, results: Mapping[str, Mapping[str, Any]], now: float) -> Next:
         """Take the first looks and the answers in check mode; the hosts of the answer need the change."""
@@ -92,7 +91,7 @@ class Rollout:
             entry["first"], entry["first_at"] = plain(answers["first"]), now
             entry["client"] = str(answers.get("profile")) in ("client", "mixed")
             if status == "already" and host in left_open:
-                # An earlier roll-out changed it and never judged it: it has its turn like the others.
+                # An earlier roll-out changed it, and nobody knows that it is well: it has its turn like the others.
                 entry.update(status="waiting", before=left_open[host]["before"], interrupted=True)
                 entry["keys"] = [str(key) for key in left_open[host].get("keys", ())]
             longest += timers(answers)
@@ -213,15 +212,29 @@ class Rollout:
         batch["verdict"] = "failed" if bad else "passed"
         return Next(go=not bad)
 
-    def must_restore(self) -> Next:
-        """Return the hosts to restore if the batch, for whatever reason, has not passed as a whole."""
+    def must_restore(self, results: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> Next:
+        """Return the hosts to restore if the batch, for whatever reason, has not passed as a whole.
+
+        Raises ``RolloutError`` where the batch of ``hosts`` was never begun, so that no later one is.
+        """
+        broken = {host: why for host, answers in results.items() if (why := unexpected(answers))}
+        if not self.record.document["batches"] or not set(hosts) <= set(self.record.batch["hosts"]):
+            why = next((broken[host] for host in hosts if host in broken), "no reason given")
+            raise RolloutError(f"The batch could not be begun, and nothing of it was changed: {why}")
         batch = self.record.batch
-        if batch["verdict"] in ("passed", "refused"):
-            return Next(go=batch["verdict"] == "passed")
+        if self.record.document["state"] != "running":
+            return Next()
+        if batch["verdict"] == "passed" and not any(host in broken for host in batch["hosts"]):
+            return Next(go=True)
+        self._blame({host: broken[host] for host in batch["hosts"] if host in broken})
         for host in self._of_batch("changing", "changed"):
             if batch["verdict"] == "running" and not self._of_batch("failed"):
                 self._fail(self.record.hosts[host], "Its tasks ended before it was judged: see Ansible's own output")
         touched = self._of_batch("failed", "inconclusive", "changing", "changed", "passed", "unjudged")
+        if not touched and self._of_batch("refused", "waiting"):
+            batch["verdict"] = "refused"
+            self._stop()
+            return Next()
         if not touched:
             # Nobody of the batch was there to be changed.
             batch["verdict"] = "passed"
@@ -230,6 +243,14 @@ class Rollout:
         batch["restoring"] = touched
         self._stop()
         return Next(hosts=tuple(touched))
+
+    def _blame(self, broken: Mapping[str, str]) -> None:
+        for host, why in broken.items():
+            entry = self.record.hosts[host]
+            if entry["status"] == "waiting":
+                self._refuse(entry, why)
+            elif entry["status"] in ("changing", "changed", "passed", "unjudged"):
+                self._fail(entry, why)
 
     def restored(self, results: Mapping[str, Mapping[str, Any]]) -> Next:
         """Take what became of the restored hosts."""

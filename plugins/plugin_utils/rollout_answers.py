@@ -12,7 +12,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.task_results import 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["apply_trouble", "changed_keys", "changed_subjects", "prediction", "restore_trouble", "timers"]
+__all__ = ["apply_trouble", "changed_keys", "changed_subjects", "prediction", "restore_trouble", "timers", "unexpected"]
 
 # Sysctls that are a time in seconds: what they change shows only after it (tcp_timer.c).
 _TIMERS = ("net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_fin_timeout")
@@ -82,7 +82,7 @@ def changed_subjects(answers: Mapping[str, Any]) -> list[str]:
     subjects = changed_keys(answers)
     result = answers.get("sysctls")
     if isinstance(result, dict) and result.get("changed") and not subjects:
-        subjects.append(str(result.get("path")))
+        subjects.append(str(result.get("dropin")))
     limits = answers.get("limits")
     for kind in ("units", "users"):
         found = limits.get(kind) if isinstance(limits, dict) else None
@@ -90,6 +90,11 @@ def changed_subjects(answers: Mapping[str, Any]) -> list[str]:
             if isinstance(one, dict) and one.get("status") in ("changed", "needs_restart", "capped"):
                 subjects.append(str(one.get("name")))
     return texts(subjects)
+
+
+def unexpected(answers: Mapping[str, Any]) -> str:
+    """Return what ended the tasks of a batch on a host although it should not; empty if nothing did."""
+    return " ".join(texts([answers["unexpected"]])) if answers.get("unexpected") else ""
 
 
 def timers(answers: Mapping[str, Any]) -> list[float]:

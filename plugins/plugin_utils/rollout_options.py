@@ -60,6 +60,8 @@ def check_rollout_options(given: Mapping[str, object], prefix: str = "") -> Roll
     for name, value in given.items():
         if value is None:
             continue
+        if name not in _CHECKS:
+            raise RolloutOptionError(f"There is no option {prefix}{one_line(name, 80)}.")
         try:
             checked[name] = _CHECKS[name](value)
         except (ValueError, TypeError) as error:

@@ -34,6 +34,8 @@ SCREEN = "rollout.txt"
 
 _MOST_BYTES = 200 << 20
 _NEWEST = 50
+_OPEN = ("changing", "changed", "failed", "inconclusive", "not_restored")
+_WINDOW = {"seconds", "opens", "segments", "counters"}
 _SAME_SECOND = 1000
 
 
@@ -123,9 +125,10 @@ class RolloutRecord:
             raise RolloutError(f"Cannot write {self.path / name}: {error.strerror or error}.") from error
 
     def interrupted(self) -> dict[str, dict[str, Any]]:
-        """Return the hosts that earlier roll-outs beside this one have changed and never judged, with their entries.
+        """Return the hosts that earlier roll-outs beside this one have left with a change that is not good, by name.
 
-        A later roll-out that judged or restored a host, or another one that still lives, has the last word.
+        They were never judged, as that roll-out was killed, or could not be restored. A later roll-out that judged or
+        restored a host, or another one that still lives, has the last word.
         """
         found: dict[str, dict[str, Any]] = {}
         known: set[str] = set()
@@ -143,7 +146,7 @@ class RolloutRecord:
                 if host in known or status in ("missing", "unreachable", "already", "waiting", "refused"):
                     continue
                 known.add(host)
-                if status in ("changing", "changed") and isinstance(entry.get("before"), dict):
+                if status in _OPEN and _has_window(entry):
                     found[host] = entry
         return found
 
@@ -152,6 +155,11 @@ class RolloutRecord:
         owner = self.document["owner"]
         mark = Owner(owner["controller"], owner["pid"], owner["process"], owner["play"])
         return self.document["state"] == "running" and mark.is_alive() is not False
+
+
+def _has_window(entry: Mapping[str, Any]) -> bool:
+    window = entry.get("before")
+    return isinstance(window, dict) and set(window) == _WINDOW and isinstance(window["counters"], dict)
 
 
 def _folders(parent: Path) -> list[tuple[float, Path]]:
@@ -188,7 +196,10 @@ def _is_sound(document: dict[str, Any]) -> bool:
     hosts, owner = document.get("hosts"), document.get("owner")
     return (
         isinstance(hosts, dict)
-        and all(isinstance(entry, dict) and isinstance(entry.get("status"), str) for entry in hosts.values())
+        and all(
+            isinstance(entry, dict) and isinstance(entry.get("status"), str) and isinstance(entry.get("reasons"), list)
+            for entry in hosts.values()
+        )
         and isinstance(document.get("batches"), list)
         and isinstance(document.get("options"), dict)
         and isinstance(document.get("check"), bool)

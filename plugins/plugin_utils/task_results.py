@@ -47,5 +47,6 @@ def plain(value: object, depth: int = _DEEPEST) -> Any:  # noqa: ANN401 - JSON
         return [plain(item, depth - 1) for item in value]
     if value is None or isinstance(value, bool):
         return value
-    kind = next((kind for kind in (int, float) if isinstance(value, kind)), str)
-    return kind(value)
+    if isinstance(value, (int, float)):
+        return int(value) if isinstance(value, int) else float(value)
+    return str(value)

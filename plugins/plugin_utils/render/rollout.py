@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import clean, count, joined, plural
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Screen, Span
@@ -15,7 +15,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["rollback_screen", "rollout_screen"]
+__all__ = ["Fleet", "rollback_screen", "rollout_screen"]
 
 _WIDTH = 100
 _NAMES = 8
@@ -34,7 +34,19 @@ _GROUPS = (
 )
 
 
-def rollout_screen(document: Mapping[str, Any], *, inventory: Sequence[str] = (), folder: str = "") -> str:
+class Fleet(NamedTuple):
+    """What selected the hosts, for the command lines that a screen shows."""
+
+    inventory: Sequence[str] = ()
+    limit: str = ""
+    pattern: str = ""
+    """The hosts of the play, if not all."""
+
+
+_ALL = Fleet()
+
+
+def rollout_screen(document: Mapping[str, Any], *, fleet: Fleet = _ALL, folder: str = "") -> str:
     """Return the one screen of a roll-out that has ended, from its record."""
     screen = Screen(colour=False, width=_WIDTH)
     hosts: Mapping[str, Mapping[str, Any]] = document["hosts"]
@@ -49,14 +61,14 @@ def rollout_screen(document: Mapping[str, Any], *, inventory: Sequence[str] = ()
                               and host not in (_culprits(document) if stopped else ())])  # fmt: skip
     _groups(screen, hosts, skip=("waiting",) if document["check"] else ())
     _warnings(screen, hosts)
-    _next(screen, document, inventory)
+    _next(screen, document, fleet)
     if folder:
         screen.line(f"Record: {clean(folder)}")
     return screen.text()
 
 
 def rollback_screen(
-    statuses: Mapping[str, str], problems: Mapping[str, str], *, check: bool, inventory: Sequence[str] = ()
+    statuses: Mapping[str, str], problems: Mapping[str, str], *, check: bool, fleet: Fleet = _ALL
 ) -> str:
     """Return the one screen of a roll-back.
 
@@ -89,8 +101,7 @@ def rollback_screen(
             rest="      ",
         )
     elif bad:
-        limited = ["--limit", ",".join(bad)] if len(bad) <= _NAMES else []
-        command = _command("tcp_rollback", inventory, limited)
+        command = _rollback(fleet, bad)
         screen.paragraph("Next: when they answer again ", Span(command, "command", whole=True), rest="      ")
     return screen.text()
 
@@ -191,13 +202,14 @@ def _more(screen: Screen, number: int) -> None:
         screen.line(f"  … and {count(number)} more")
 
 
-def _next(screen: Screen, document: Mapping[str, Any], inventory: Sequence[str]) -> None:
+def _next(screen: Screen, document: Mapping[str, Any], fleet: Fleet) -> None:
     hosts = document["hosts"]
     lost = [host for host, entry in hosts.items() if entry["status"] == "not_restored"]
     changed = any(entry["status"] in ("passed", "unjudged") for entry in hosts.values())
     if lost:
-        command = _command("tcp_rollback", inventory, ["--limit", ",".join(lost)] if len(lost) <= _NAMES else [])
-        screen.paragraph("Next: restore them first ", Span(command, "command", whole=True), rest="      ")
+        screen.paragraph(
+            "Next: restore them first ", Span(_rollback(fleet, lost), "command", whole=True), rest="      "
+        )
     elif document["check"]:
         screen.line("Next: run it without --check")
         return
@@ -210,13 +222,15 @@ def _next(screen: Screen, document: Mapping[str, Any], inventory: Sequence[str])
     elif any(entry["status"] in ("unreachable", "refused", "missing") for entry in hosts.values()):
         screen.line("Next: run the same command again for the rest: finished hosts are skipped")
     if changed:
-        screen.paragraph(
-            "To undo it all: ", Span(_command("tcp_rollback", inventory, []), "command", whole=True), rest="  "
-        )
+        screen.paragraph("To undo it all: ", Span(_rollback(fleet), "command", whole=True), rest="  ")
 
 
-def _command(playbook: str, inventory: Sequence[str], more: Sequence[str]) -> str:
-    words = ["ansible-playbook", f"lastack.linux.{playbook}"]
-    for one in inventory:
+def _rollback(fleet: Fleet, hosts: Sequence[str] = ()) -> str:
+    """Return the command that rolls these hosts back, or all of the fleet."""
+    words = ["ansible-playbook", "lastack.linux.tcp_rollback"]
+    for one in fleet.inventory:
         words += ["-i", one]
-    return clean(shlex.join([*words, *more]))
+    limit = ",".join(hosts) if 0 < len(hosts) <= _NAMES else fleet.limit
+    words += ["--limit", limit] if limit else []
+    words += ["-e", f"tcp_rollback_hosts={fleet.pattern}"] if fleet.pattern else []
+    return clean(shlex.join(words))
