@@ -1,14 +1,16 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""lastack against ss, netstat, psutil and a C program, with 200,000 TCP sockets: ratios from one run.
+"""lastack against other ways to the same, ratios from one run.
 
-    make bench                        # root; some five minutes
-    make bench BENCH_ARGS=--save      # and write the table into docs/bench.md
+    make bench                                        # root; some ten minutes
+    make bench BENCH_ARGS=--save                      # and write the tables into docs/bench.md
+    make bench BENCH_ARGS="--only baseline --save"    # one part alone; the page keeps the other
 
-The sockets live in a network namespace of the benchmark's own on its loopback device, and in two cgroups of its own
-where a cgroup v2 is mounted. Nothing else of the machine is changed; all of it is gone afterwards. The exit status is
-1 if a limit is not kept.
+``sockets`` is lastack against ss, netstat, psutil and a C program, with 200,000 TCP sockets. They live in a network
+namespace of the benchmark's own on its loopback device, and in two cgroups of its own where a cgroup v2 is mounted.
+``baseline`` (baseline.py) is a baseline of sysctls against a loop over them, on hosts of tests/hosts. Nothing else of
+the machine is changed; all of it is gone afterwards. The exit status is 1 if a limit is not kept.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from descriptors_read import descriptors_read
 from measure import Candidate, in_turns
-from tables import document, memory_row, ratio_rows, table
+from tables import PARTS, document, memory_row, ratio_rows, replaced, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "bench.md"
 LASTACK = Path(sys.executable).with_name("lastack")
 SCOPE = "lastack-bench"
 MEMORY_LIMIT_KIB = 64 * 1024
@@ -237,20 +240,45 @@ def measure_all(
     return parts, kept
 
 
+def sockets(options: argparse.Namespace, folder: Path) -> tuple[str, bool]:
+    """Measure the audit among many sockets; return its part of the page and whether every limit was kept."""
+    enter_private_network()
+    with cgroups() as groups:
+        parts, kept = measure_all(options, candidates(folder), groups)
+    return document(parts, options.rounds), kept
+
+
+def baseline(__: argparse.Namespace, folder: Path) -> tuple[str, bool]:
+    """Measure the baseline on hosts, in a process that finds their factory; return as ``sockets`` does."""
+    part = folder / "part.md"
+    paths = [HERE.parent / name for name in ("collections", "scripts", "tests/hosts")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    command = [sys.executable, str(HERE / "baseline.py"), str(part)]
+    status = subprocess.run(command, check=False, env=environment).returncode
+    if not part.exists():
+        raise SystemExit("The baseline could not be measured.")
+    return part.read_text(encoding="utf-8"), status == 0
+
+
 def main(arguments: list[str]) -> int:
     """Run the benchmark; return 1 if a limit was not kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sockets", type=int, default=200_000)
     parser.add_argument("--close-wait", type=int, default=2_400)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part alone; may be repeated")
     parser.add_argument("--save", action="store_true", help="write the result into docs/bench.md")
     options = parser.parse_args(arguments)
-    enter_private_network()
-    with tempfile.TemporaryDirectory() as folder, cgroups() as groups:
-        parts, kept = measure_all(options, candidates(Path(folder)), groups)
-    text = document(parts, options.rounds)
-    if options.save:
-        (HERE.parent / "docs" / "bench.md").write_text(text, encoding="utf-8")
+    parts = options.only or PARTS
+    kept = True
+    # The hosts first: the sockets need a network namespace of their own, and this process stays there.
+    for part in (name for name in ("baseline", "sockets") if name in parts):
+        with tempfile.TemporaryDirectory() as folder:
+            text, good = {"baseline": baseline, "sockets": sockets}[part](options, Path(folder))
+        kept = kept and good
+        if options.save:
+            page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+            PAGE.write_text(replaced(page, part, text), encoding="utf-8")
     print("\nEvery limit is kept." if kept else "\nA limit is NOT kept.", flush=True)
     return 0 if kept else 1
 

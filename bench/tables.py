@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from measure import Measured
 
-__all__ = ["document", "memory_row", "ratio_rows", "table"]
+__all__ = ["PARTS", "document", "faster_row", "machine", "memory_row", "ratio_rows", "replaced", "table"]
+
+PARTS = ("sockets", "baseline")
+"""The parts of the page, in its order; each is measured and written on its own."""
 
 
 def table(measured: dict[str, Measured]) -> str:
@@ -65,20 +69,40 @@ def memory_row(one: Measured, limit_kib: int) -> tuple[str, bool]:
     return f"| {one.title}, peak memory | {said} | ≤ {limit_kib // 1024} MiB | {'yes' if good else 'NO'} |", good
 
 
+def faster_row(ours: Measured, theirs: Measured, least: float | None) -> tuple[str, bool]:
+    """Return a row that says how many times faster ours is, and whether that is enough; ``None`` is no limit."""
+    ratio = theirs.median_s / ours.median_s
+    good = least is None or ratio >= least
+    bound = "" if least is None else f"≥ {least:g} times"
+    verdict = "" if least is None else "yes" if good else "NO"
+    return f"| {ours.title} to {theirs.title} | {ratio:.1f} times faster | {bound} | {verdict} |", good
+
+
+def machine() -> str:
+    """Say when and on what it was measured."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return (
+        f"Measured on {today}: Linux {platform.release()}, {platform.machine()},\n"
+        f"{os.cpu_count()} CPUs ({_cpu()}), Python {platform.python_version()}."
+    )
+
+
+def replaced(page: str, part: str, text: str) -> str:
+    """Return the page with one of its parts replaced, or added in its place; the others stay as they were measured."""
+    found = dict(re.findall(r"<!-- (\w+) -->\n(.*?)\n(?=<!-- \w+ -->|\Z)", page, re.DOTALL))
+    found[part] = f"\n{text.strip()}\n"
+    return "# Benchmark\n" + "".join(f"\n<!-- {name} -->\n{found[name]}" for name in PARTS if name in found)
+
+
 def document(parts: list[str], rounds: int) -> str:
-    """Return the whole page: the machine, how it was measured, the parts."""
+    """Return the part of the page about sockets: the machine, how it was measured, the results."""
     iproute = subprocess.run(["ss", "-V"], check=False, capture_output=True, text=True).stdout.strip() or "no ss"
-    head = f"""# Benchmark
-
-Written by `make bench BENCH_ARGS=--save` on {datetime.datetime.now(datetime.UTC):%Y-%m-%d}.
-
-Machine: Linux {platform.release()}, {platform.machine()}, {os.cpu_count()} CPUs ({_cpu()}), Python
-{platform.python_version()}, {iproute}.
+    head = f"""Written by `make bench BENCH_ARGS="--only sockets --save"`. {machine()}
 
 Whole processes are measured, output to `/dev/null`, in {rounds} alternated rounds; the median counts. `ss -tanp` and
 psutil run in fewer of the rounds because of what they take; the column says in how many. Peak memory is `ru_maxrss`,
 which never shows less than the 16 MiB of the benchmark itself.
-The sockets are in a private network namespace, spread over processes of at most 19,000 descriptors."""
+The sockets are in a private network namespace, spread over processes of at most 19,000 descriptors. {iproute}."""
     return "\n\n".join([head, *parts]) + "\n"
 
 
