@@ -19,7 +19,7 @@ import sys
 import time
 
 PATIENCE_S = 2.0
-QUESTION = b"how are you\n"
+QUESTION = b"GET / HTTP/1.0\r\n\r\n"
 
 
 class Client:

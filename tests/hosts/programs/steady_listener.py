@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A TCP service on the host's loopback that may need its accept queue.
+"""An HTTP service on the host's loopback that may need its accept queue.
 
     steady_listener.py PORT [PAUSE]
 
@@ -20,6 +20,7 @@ import sys
 import time
 
 BACKLOG = 4096
+ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nwell\n"
 
 
 def answer(listener: socket.socket) -> None:
@@ -29,8 +30,8 @@ def answer(listener: socket.socket) -> None:
             connection = listener.accept()[0]
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(1)
-                connection.recv(100)
-                connection.sendall(b"well\n")
+                connection.recv(4096)
+                connection.sendall(ANSWER)
 
 
 def main(port: int, pause_s: float) -> None:
