@@ -11,9 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import launch
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.needs_root
 
@@ -41,6 +45,15 @@ def wait_for(condition: object, seconds: float = 20.0) -> bool:
     return True
 
 
+@pytest.fixture
+def hangup_ends() -> Iterator[None]:
+    """Undo what ``nohup`` around the tests does: an ignored SIGHUP would be ignored by the programs under test, too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup_ends")
 @pytest.mark.parametrize("where", [[], ["--outside"]], ids=["inside", "outside"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_all_ends_with_the_launcher(tmp_path: Path, where: list[str], number: signal.Signals) -> None:
@@ -53,7 +66,7 @@ def test_all_ends_with_the_launcher(tmp_path: Path, where: list[str], number: si
         assert wait_for(ready.exists)
         assert len(family(mark)) > 4
         launcher.send_signal(number)
-        status = launcher.wait(20)
+        status = launcher.wait(60)
         left = () if number != signal.SIGKILL or not where else family(mark)
         if left:
             # The command on the machine is the caller's own; only the programs are held to end.
