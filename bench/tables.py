@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 import re
@@ -75,7 +76,11 @@ def faster_row(ours: Measured, theirs: Measured, least: float | None) -> tuple[s
     good = least is None or ratio >= least
     bound = "" if least is None else f"≥ {least:g} times"
     verdict = "" if least is None else "yes" if good else "NO"
-    return f"| {ours.title} to {theirs.title} | {ratio:.1f} times faster | {bound} | {verdict} |", good
+    # Rounded down: a limit of 8 that is missed by little does not read "8.0".
+    return (
+        f"| {ours.title} to {theirs.title} | {math.floor(ratio * 10) / 10} times faster | {bound} | {verdict} |",
+        good,
+    )
 
 
 def machine() -> str:
@@ -89,9 +94,9 @@ def machine() -> str:
 
 def replaced(page: str, part: str, text: str) -> str:
     """Return the page with one of its parts replaced, or added in its place; the others stay as they were measured."""
-    found = dict(re.findall(r"<!-- (\w+) -->\n(.*?)\n(?=<!-- \w+ -->|\Z)", page, re.DOTALL))
-    found[part] = f"\n{text.strip()}\n"
-    return "# Benchmark\n" + "".join(f"\n<!-- {name} -->\n{found[name]}" for name in PARTS if name in found)
+    found = dict(re.findall(r"^<!-- (\w+) -->$(.*?)(?=^<!-- \w+ -->$|\Z)", page, re.DOTALL | re.MULTILINE))
+    found[part] = text
+    return "# Benchmark\n" + "".join(f"\n<!-- {name} -->\n\n{found[name].strip()}\n" for name in PARTS if name in found)
 
 
 def document(parts: list[str], rounds: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from descriptors_read import PATTERN, descriptors_read
 from measure import Candidate, Measured, in_turns
-from tables import memory_row, ratio_rows
+from tables import faster_row, memory_row, ratio_rows, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,29 @@ def test_limits(ours: float, limit: float, what: str, kept: bool) -> None:  # no
 def test_memory_limit() -> None:
     assert memory_row(measured(1.0, 1.0), 1024) == ("| a program, peak memory | 1 MiB | ≤ 1 MiB | yes |", True)
     assert memory_row(measured(1.0, 1.0), 1023)[1] is False
+
+
+@pytest.mark.parametrize(
+    ("theirs", "least", "row", "kept"),
+    [
+        (8.0, 8, "8.0 times faster | ≥ 8 times | yes |", True),
+        (7.9, 8, "7.9 times faster | ≥ 8 times | NO |", False),
+        (7.96, 8, "7.9 times faster | ≥ 8 times | NO |", False),
+        (0.5, None, "0.5 times faster |  |  |", True),
+    ],
+)
+def test_times_faster(theirs: float, least: int | None, row: str, *, kept: bool) -> None:
+    said, verdict = faster_row(measured(1.0, 1.0), measured(theirs, 1.0), least)
+    assert said.endswith(row)
+    assert verdict is kept
+
+
+def test_the_page_keeps_the_parts_that_were_not_measured() -> None:
+    whole = "# Benchmark\n\n<!-- sockets -->\n\n## S\n\nold\n\n<!-- baseline -->\n\n## B\n\nold\n"
+    assert replaced(replaced("", "baseline", "## B\n\nold"), "sockets", "## S\n\nold\n\n") == whole
+    assert replaced(replaced("", "sockets", "## S\n\nold"), "baseline", "## B\n\nold") == whole
+    assert replaced(whole, "sockets", "## S\n\nnew") == whole.replace("old", "new", 1)
+    assert replaced(whole, "baseline", "## B\n\nold") == whole
 
 
 @pytest.mark.parametrize(
