@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import clean, count, joined, plural
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Screen, Span
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Screen, Span, display_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,14 +95,11 @@ def rollback_screen(
     names = {"restored": "would be rolled back" if check else "rolled back", "nothing": "nothing to roll back"}
     for status, title in names.items():
         _names(screen, title, by_status[status])
+    lost = [*by_status["failed"], *by_status["unreachable"]]
+    if lost:
+        _told(screen, "Next: when that is mended", _rollback(fleet, lost))
     if by_status["conflict"]:
-        screen.paragraph(
-            "Next: somebody else has changed these since: look, then run again with -e tcp_rollback_force=true",
-            rest="      ",
-        )
-    elif bad:
-        command = _rollback(fleet, bad)
-        screen.paragraph("Next: when they answer again ", Span(command, "command", whole=True), rest="      ")
+        _told(screen, "Next: to undo that, too", _rollback(fleet, by_status["conflict"], force=True))
     return screen.text()
 
 
@@ -207,9 +204,7 @@ def _next(screen: Screen, document: Mapping[str, Any], fleet: Fleet) -> None:
     lost = [host for host, entry in hosts.items() if entry["status"] == "not_restored"]
     changed = any(entry["status"] in ("passed", "unjudged") for entry in hosts.values())
     if lost:
-        screen.paragraph(
-            "Next: restore them first ", Span(_rollback(fleet, lost), "command", whole=True), rest="      "
-        )
+        _told(screen, "Next: restore them first", _rollback(fleet, lost))
     elif document["check"]:
         screen.line("Next: run it without --check")
         return
@@ -222,10 +217,19 @@ def _next(screen: Screen, document: Mapping[str, Any], fleet: Fleet) -> None:
     elif any(entry["status"] in ("unreachable", "refused", "missing") for entry in hosts.values()):
         screen.line("Next: run the same command again for the rest: finished hosts are skipped")
     if changed:
-        screen.paragraph("To undo it all: ", Span(_rollback(fleet), "command", whole=True), rest="  ")
+        _told(screen, "To undo it all:", _rollback(fleet))
 
 
-def _rollback(fleet: Fleet, hosts: Sequence[str] = ()) -> str:
+def _told(screen: Screen, text: str, command: str) -> None:
+    """Say what to run: in one piece, however long it is, as it is meant to be copied."""
+    if display_width(f"{text}  {command}") <= _WIDTH:
+        screen.line(text, "  ", Span(command, "command"))
+    else:
+        screen.line(text)
+        screen.line("  ", Span(command, "command"))
+
+
+def _rollback(fleet: Fleet, hosts: Sequence[str] = (), *, force: bool = False) -> str:
     """Return the command that rolls these hosts back, or all of the fleet."""
     words = ["ansible-playbook", "lastack.linux.tcp_rollback"]
     for one in fleet.inventory:
@@ -233,4 +237,5 @@ def _rollback(fleet: Fleet, hosts: Sequence[str] = ()) -> str:
     limit = ",".join(hosts) if 0 < len(hosts) <= _NAMES else fleet.limit
     words += ["--limit", limit] if limit else []
     words += ["-e", f"tcp_rollback_hosts={fleet.pattern}"] if fleet.pattern else []
+    words += ["-e", "tcp_rollback_force=true"] if force else []
     return clean(shlex.join(words))
