@@ -135,7 +135,7 @@ def suites() -> list[Suite]:
         _mypy("mypy scripts", "3.11", "scripts", path="collections:scripts"),
         _mypy("mypy molecule", "3.11", "--strict", "molecule/scenario_hosts.py"),
         _mypy("mypy molecule programs", "3.9", "--strict", *_molecule_programs()),
-        _mypy("mypy bench", "3.11", "bench", path="collections:bench"),
+        _mypy("mypy bench", "3.11", "bench", path="collections:bench:scripts:tests/hosts"),
     ]
     # One run a folder: every folder has a conftest.py.
     tools += [

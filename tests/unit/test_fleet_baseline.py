@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.baseline_settings import BaselineError
@@ -15,12 +15,15 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import r
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet, render_run
 from sample_reports import HOSTILE, sample
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 RUN = sample("fleet")["run"]
 SOMAXCONN, REUSE, TIMESTAMPS = "net.core.somaxconn", "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_timestamps"
 PRESSED = [{"destinations": [{"used_percent": 61.0}]}]
 
 
-def host(sysctls: dict[str, str | None], *, winner: str | None = None, **sections: Any) -> dict[str, Any]:  # noqa: ANN401 - sections of a report
+def host(sysctls: Mapping[str, str | None], *, winner: str | None = None, **sections: Any) -> dict[str, Any]:  # noqa: ANN401 - sections of a report
     report = sample("healthy")
     report["sysctls"] = {
         key: {"current": value, "configured": value if winner else None, "winner": winner}

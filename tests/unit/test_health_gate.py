@@ -43,7 +43,7 @@ def look(boottime_s: float = 100.0, **more: Any) -> dict[str, Any]:  # noqa: ANN
 
 
 def test_the_same_passes() -> None:
-    busy = {name: 40 for name in NAMES}
+    busy = dict.fromkeys(NAMES, 40)
     assert judge(window(), window()) == ("passed", (), (), (), ())
     assert judge(window(**busy), window(**busy)).verdict == "passed"
 

@@ -62,7 +62,7 @@ def test_what_a_gate_needs_and_what_no_setting_does() -> None:
 
 
 def test_every_variable_of_the_role_is_described_once_and_used() -> None:
-    told = dict(rows("role", r"^\| `(tcp_baseline_\w+)` \| (.+?) \| .+ \|$"))
+    told = {row[0]: row[1] for row in rows("role", r"^\| `(tcp_baseline_\w+)` \| (.+?) \| .+ \|$")}
     assert set(told) == set(OPTIONS)
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
     assert defaults == {name: option["default"] for name, option in OPTIONS.items() if "default" in option}

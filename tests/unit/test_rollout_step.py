@@ -68,7 +68,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Steps:
         ({"state": "rolled_back", "results": "all"}, "results must be a mapping of names to variables."),
     ],
 )
-def test_refusals(steps: Steps, tmp_path: Path, arguments: dict[str, object], sentence: str) -> None:
+def test_refusals(steps: Steps, tmp_path: Path, arguments: dict[str, Any], sentence: str) -> None:
     assert steps.refused(**arguments).startswith(sentence)
     assert list(tmp_path.iterdir()) == []
 

@@ -290,10 +290,9 @@ def test_any_state_gives_whole_findings(states: list[SysctlState]) -> None:
 
 @pytest.mark.parametrize("field", ["overridden", "shadowed"])
 def test_a_line_that_loses_and_sets_what_no_value_is_right_for_is_named(field: str) -> None:
+    lost: dict[str, Any] = {field: (LATER,)}
     (finding,) = [
-        finding
-        for finding in judge_sysctls([state(RECYCLE, **{field: (LATER,)})], CATALOGUE)
-        if finding["id"] == "sysctl.harmful"
+        finding for finding in judge_sysctls([state(RECYCLE, **lost)], CATALOGUE) if finding["id"] == "sysctl.harmful"
     ]
     assert LATER in finding["summary"]
     assert LATER in finding["next_step"]

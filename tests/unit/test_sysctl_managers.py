@@ -35,7 +35,12 @@ def managers(root: Path, tree: dict[str, str], *, executable: tuple[str, ...] = 
 
 def told(found: list[Manager]) -> list[tuple[str, dict[str, tuple[str, str]] | None]]:
     return [
-        (one.name, None if one.overrides is None else {key: tuple(value) for key, value in one.overrides.items()})
+        (
+            one.name,
+            None
+            if one.overrides is None
+            else {key: (value.value, value.place) for key, value in one.overrides.items()},
+        )
         for one in found
     ]
 
