@@ -43,9 +43,25 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Look before the change
+- name: Look at a host twice before a change
   lastack.linux.tcp_health:
   register: before
+  loop: [first, second]
+  loop_control: {pause: 60}
+
+- name: Change it
+  lastack.linux.sysctl_baseline:
+    profile: server
+
+- name: Look at it twice after the change
+  lastack.linux.tcp_health:
+  register: after
+  loop: [first, second]
+  loop_control: {pause: 60}
+
+- name: Judge it
+  ansible.builtin.debug:
+    msg: "{{ before.results | lastack.linux.tcp_health_verdict(after.results) }}"
 """
 
 RETURN = r"""
