@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.needs_root, pytest.mark.soak]
 
 ROUNDS = 20
-TIMES = ("7200", "300")
+TIMES = ("300", "240")
 VARIABLES = {
     **SHORT,
     "tcp_rollout_batches": ["100%"],
