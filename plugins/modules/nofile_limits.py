@@ -31,6 +31,7 @@ options:
         C([Service]); sockets, slices and others are refused.
       - A template such as C(worker@.service) stands for all its instances, C(worker@1.service) for one of them.
       - The drop-in is C(/etc/systemd/system/UNIT.d/90-lastack-nofile.conf).
+      - A unit that the host does not have is C(absent) and warned of.
       - With O(state=absent) only the names count.
     type: list
     elements: dict
@@ -44,8 +45,8 @@ options:
         description:
           - The soft limit, which is what a program runs into, from 64 to 1073741824.
           - Without it, as it is configured.
-          - Above 1024 there is a warning, unless it was above already, because C(select) in C programs corrupts memory
-            with a larger descriptor.
+          - Where it rises above 1024 there is a warning, one for the whole call, because C(select) in C programs
+            corrupts memory with a larger descriptor.
         type: raw
       hard:
         description:
@@ -64,6 +65,7 @@ options:
       - All stand in C(/etc/security/limits.d/90-lastack.conf); those of earlier calls stay there.
       - Read by C(pam_limits) at login. Services never see it. The result names the line that decides.
       - On Debian and Ubuntu root has only what a line with the name C(root) says.
+      - A name that is not in the files of the host is warned of where C(nsswitch.conf) has no other source.
       - With O(state=absent) only the names count.
     type: list
     elements: dict
@@ -97,7 +99,8 @@ options:
       - V(present) applies O(units), O(users) and O(processes).
       - V(absent) removes the drop-ins of the named units and the lines of the named users, or all that this module
         wrote if nothing is named.
-      - V(restored) brings back everything that the ledger knows of descriptor limits, running processes too.
+      - V(restored) brings back everything that the ledger knows of descriptor limits, running processes too. It fails
+        and names the file where one that this module wrote stands and the ledger does not know what was there before.
     type: str
     choices: [present, absent, restored]
     default: present

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -361,16 +362,65 @@ def test_a_restart_that_fails_is_said(host: Path, systemd: FakeSystemd) -> None:
 
 def test_select_is_warned_of_once(host: Path, systemd: FakeSystemd) -> None:
     warning = (
-        "{}: a soft limit of {} lets descriptors above 1023 come up, with which select() corrupts memory in C "
-        "programs; make sure that it uses poll() or epoll."
+        "{}: a soft limit above 1024 lets descriptors above 1023 come up, with which select() corrupts memory in C "
+        "programs; make sure that they use poll() or epoll."
     )
     systemd.add("big.service", "LimitNOFILE=2000")
     options = {
         "units": [WEB, {"name": "big", "soft": 3000}, {"name": "db", "soft": 1024}],
         "users": [{"name": "ann", "soft": 3000}],
     }
-    assert both(host, systemd, **options).warnings == (warning.format("web", 4096), warning.format("ann", 3000))
+    assert both(host, systemd, **options).warnings == (warning.format("web, ann"),)
+    # Not what was so before, whatever else is changed of it.
+    options["units"][0] = {**WEB, "hard": 9000}
     assert both(host, systemd, **options).warnings == ()
+    many = [{"name": f"u{number}", "soft": 2000} for number in range(9)]
+    put(host, "/etc/passwd", "".join(f"u{number}:x:{number}:1::/:/bin/sh\n" for number in range(9)))
+    assert both(host, systemd, users=many).warnings == (warning.format("u0, u1, u2, u3, u4, u5, u6 and 2 more"),)
+
+
+def test_select_is_no_matter_where_nothing_comes_of_it(host: Path, systemd: FakeSystemd) -> None:
+    put(host, "/etc/security/limits.d/95-admin.conf", "ann soft nofile 100\n")
+    result = both(host, systemd, users=[{"name": "ann", "soft": 3000}])
+    assert (result.users[0].status, result.warnings) == ("shadowed", ())
+
+
+@pytest.mark.parametrize(
+    ("user", "names", "warning"),
+    [
+        ("nouser", "", "nouser is no user of this host (/etc/passwd); its limit counts for nobody."),
+        (
+            "nouser",
+            "passwd: files systemd\n",
+            "nouser is no user of this host (/etc/passwd); its limit counts for nobody.",
+        ),
+        # A name service may know more than the files, and may hang when it is asked.
+        ("nouser", "# passwd: files\npasswd:  files sss # ours\n", ""),
+        ("ann", "", ""),
+        (
+            "@nogroup",
+            "passwd: files ldap\n",
+            "@nogroup is no group of this host (/etc/group); its limit counts for nobody.",
+        ),
+        ("@nogroup", "group: files ldap\n", ""),
+        ("@ops", "", ""),
+    ],
+)
+def test_a_login_that_does_not_exist_is_warned_of(
+    host: Path, systemd: FakeSystemd, user: str, names: str, warning: str
+) -> None:
+    put(host, "/etc/group", "ops:x:7:ann\n")
+    if names:
+        put(host, "/etc/nsswitch.conf", names)
+    users = [{"name": user, "soft": 512}, {"name": "root", "soft": 512}]
+    assert both(host, systemd, users=users).warnings == ((warning,) if warning else ())
+
+
+def test_a_unit_that_does_not_exist_is_warned_of(host: Path, systemd: FakeSystemd) -> None:
+    systemd.load_states["off.service"] = "masked"
+    result = both(host, systemd, units=[{"name": "nope", "soft": 512}, {"name": "off", "soft": 512}])
+    assert result.warnings == ("This host has no unit nope.service.", "off.service is masked.")
+    assert failures(result) == []
 
 
 def test_logins_and_the_lines_that_decide(host: Path, systemd: FakeSystemd) -> None:
@@ -505,6 +555,39 @@ def test_a_drop_in_without_a_ledger_is_recorded_before_it_goes(host: Path, syste
     assert both(host, systemd, state="absent").changed
     assert both(host, systemd, state="restored").changed
     assert picture(host) == before
+
+
+def test_a_lost_ledger_is_no_success(host: Path, systemd: FakeSystemd) -> None:
+    limits(host, systemd, units=[WEB], users=[{"name": "ann", "soft": 512}])
+    shutil.rmtree(host / "var/lib/lastack")
+    # A file of somebody else under our name is none of ours.
+    put(host, "/etc/systemd/system/db.service.d/90-lastack-nofile.conf", "# by hand\n")
+    before = picture(host)
+    result = both(host, systemd, state="restored")
+    assert (result.changed, [(one.subject, one.status) for one in result.restored]) == (
+        False,
+        [(LIMITS, "failed"), (UNIT_DROPIN, "failed")],
+    )
+    assert failures(result) == [
+        f"{path} was written by lastack, and the ledger does not know what was there before; "
+        "it was left as it is, and state=absent removes it."
+        for path in (LIMITS, UNIT_DROPIN)
+    ]
+    assert picture(host) == before
+    both(host, systemd, state="absent", units=[{"name": "web"}], users=[{"name": "ann"}])
+    assert not (host / UNIT_DROPIN[1:]).exists()
+
+
+def test_a_file_of_ours_from_before_the_ledger_is_no_success(host: Path, systemd: FakeSystemd) -> None:
+    limits(host, systemd, units=[WEB])
+    shutil.rmtree(host / "var/lib/lastack")
+    limits(host, systemd, units=[{**WEB, "soft": 5000}])
+    result = both(host, systemd, state="restored")
+    assert [(one.subject, one.status) for one in result.restored] == [
+        (UNIT_DROPIN, "restored"),
+        (UNIT_DROPIN, "failed"),
+    ]
+    assert (host / UNIT_DROPIN[1:]).read_text().endswith(TEXT.format("4096:8192"))
 
 
 @pytest.mark.parametrize("path", [UNIT_DROPIN, LIMITS])

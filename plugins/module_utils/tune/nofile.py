@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import RefusedPath, kind_of
 from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import PATH, open_ledger
+from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_leftovers import UNITS, leftovers
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_login_changes import apply_logins, remove_logins
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_logins import DROPIN as LIMITS_DROPIN
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_processes import (
@@ -26,6 +27,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_results 
     change_file,
     failure,
     read_ceiling,
+    select_warning,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_unit_changes import apply_units, finish_units
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_units import (
@@ -55,8 +57,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["NofileError", "NofileOptions", "NofileResult", "as_answer", "failures", "set_limits"]
-
-_UNITS = "/etc/systemd/system"
 
 
 class NofileOptions(NamedTuple):
@@ -160,7 +160,7 @@ def _apply(  # noqa: PLR0913 - the parts of one call
         users=tuple(logins),
         processes=tuple(raised),
         files=tuple(files),
-        warnings=(*warnings, *more),
+        warnings=tuple(text for text in (*warnings, *more, select_warning([*results, *logins])) if text),
     )
 
 
@@ -251,7 +251,8 @@ def _restore(host: Host, run: Run | None, *, force: bool) -> NofileResult:
     # A run that was killed between the file and the reload left systemd behind.
     error = _reload(run, host) if units or _is_behind(run, host) else ""
     files = [FileChange(one.subject, _bytes(one.before), _bytes(one.after)) for one in done if one.kind == "file"]
-    return NofileResult(changed=bool(done), restored=tuple(answers), files=tuple(files), error=error)
+    unknown = leftovers(answers, root=host.root)
+    return NofileResult(changed=bool(done), restored=(*answers, *unknown), files=tuple(files), error=error)
 
 
 def _bytes(text: str | None) -> bytes | None:
@@ -286,7 +287,7 @@ def _all_units(host: Host) -> list[str]:
     found = {
         path.split("/")[4][: -len(".d")] for path, entry in host.ledger.files.items() if entry.kind == "unit_dropin"
     }
-    folder = os.path.join(host.root, _UNITS.lstrip("/"))  # noqa: PTH118 - a plain look
+    folder = os.path.join(host.root, UNITS.lstrip("/"))  # noqa: PTH118 - a plain look
     try:
         names = os.listdir(folder)  # noqa: PTH208 - names alone
     except OSError:

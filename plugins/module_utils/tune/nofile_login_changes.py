@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_logins i
     read_domain,
     read_limit_lines,
     why_no_domain,
+    why_nobody,
     winners,
     with_ours,
 )
@@ -30,7 +31,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_results 
     change_file,
     failure,
     falls_short,
-    select_warning,
     unchanged,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import Limits, Settled, Wish, settle
@@ -164,7 +164,7 @@ def _judge(wish: Wish, before: Winners, after: Winners, settled: Settled, host: 
 def _warnings(
     wishes: Sequence[Wish], results: Sequence[SubjectResult], missed: Sequence[str], host: Host, *, is_debian: bool
 ) -> list[str]:
-    told = [select_warning(one.name, one.before, one.after) for one in results if one.status in ("changed", "capped")]
+    told = [why_nobody(one.name, root=host.root) for one in results if one.status != "refused"]
     if is_debian and any(wish.name[0] in "*@" for wish in wishes) and not any(wish.name == "root" for wish in wishes):
         told.append("Groups and * do not cover root on this host; name root for a limit of its logins.")
     if not pam_reads_limits(root=host.root):

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.rooted_files import RootedFiles
-from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import INFINITE, Limits
+from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import HEADER, INFINITE, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +25,7 @@ __all__ = [
     "read_domain",
     "read_limit_lines",
     "why_no_domain",
+    "why_nobody",
     "winners",
     "with_ours",
 ]
@@ -38,6 +39,8 @@ _ENDLESS = frozenset({"-1", "unlimited", "infinity"})
 # What useradd(8) and directories of users allow; no blank, "#", ":" or "%", which mean something else to pam_limits.
 _DOMAIN = re.compile(r"\*|@?[A-Za-z0-9_][A-Za-z0-9_.+\\@-]{0,200}\$?")
 _RANGE = re.compile(r"(@?)([0-9]{0,10}):([0-9]{0,10})")
+# Sources of nsswitch.conf(5) that know no more logins of people than the files do.
+_FILE_SOURCES = frozenset({"files", "compat", "systemd"})
 _COMPLETE = 4
 _EXEMPT = 2
 # The sources of pam_limits, the strongest first (LIMITS_DEF_USER and so on).
@@ -98,7 +101,7 @@ def dropin_text(wanted: Mapping[str, Limits]) -> bytes | None:
     if not wanted:
         return None
     lines = [
-        "# Written by lastack.linux.nofile_limits, which removes it with state=absent or state=restored.",
+        f"{HEADER}, which removes it with state=absent or state=restored.",
         "# Read by pam_limits at login; services never see it.",
     ]
     for domain, limits in sorted(wanted.items()):
@@ -207,6 +210,34 @@ def read_domain(name: str, *, root: str = "/") -> Domain:
     mine = [row for row in groups if row[2].isdigit() and (int(row[2]) == primary or name in row[3].split(","))]
     gids = (primary, *(int(row[2]) for row in mine if int(row[2]) != primary))
     return Domain(name, uid=int(users[0][2]), gids=gids, groups=frozenset(row[0] for row in mine))
+
+
+def why_nobody(name: str, *, root: str = "/") -> str:
+    """Return why a name means nobody here, one sentence; empty if it does, or if a name service may know them.
+
+    By the files alone (nsswitch.conf(5)), as :func:`read_domain`. Never raises.
+    """
+    if name == "*":
+        return ""
+    kind, table, plain = ("group", "group", name[1:]) if name.startswith("@") else ("user", "passwd", name)
+    known = [row[0] for row in _table(f"/etc/{table}", root)]
+    if not known or plain in known or not _only_files(table, root):
+        return ""
+    return f"{name} is no {kind} of this host (/etc/{table}); its limit counts for nobody."
+
+
+def _only_files(table: str, root: str) -> bool:
+    files = RootedFiles(root)
+    try:
+        path = "/etc/nsswitch.conf"
+        text = files.read(files.locate(path) or path, _MAX_BYTES).decode("utf-8", "backslashreplace")
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    lines = [line.partition("#")[0].partition(":") for line in text.split("\n")]
+    sources = [word for name, __, rest in lines if name.strip() == table for word in rest.split()]
+    return all(word in _FILE_SOURCES or word.startswith("[") or word.endswith("]") for word in sources)
 
 
 def pam_reads_limits(*, root: str = "/") -> bool:

@@ -29,6 +29,8 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes i
 from ansible_collections.lastack.linux.plugins.module_utils.tune.results import FileChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import Ledger
     from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_processes import RunningProcess
 
@@ -54,6 +56,7 @@ _KERNEL_NR_OPEN = 1 << 20
 _ALL_USERS = [b"0", b"0", b"4294967295"]
 # include/uapi/linux/capability.h
 _CAP_SYS_RESOURCE = 24
+_NAMED = 7
 
 
 class Ceiling(NamedTuple):
@@ -179,12 +182,19 @@ def falls_short(limits: Limits, settled: Settled, wish: Wish, ceiling: Ceiling) 
     return False
 
 
-def select_warning(name: str, before: Limits, after: Limits) -> str:
-    """Return the warning for a soft limit that ``select()`` does not stand; empty where it was so before."""
-    had = before.soft is not None and (before.soft == INFINITE or before.soft > SELECT_LIMIT)
-    if had or after.soft is None or after.soft <= SELECT_LIMIT:
+def select_warning(results: Sequence[SubjectResult]) -> str:
+    """Return one warning for all soft limits of this call that ``select()`` does not stand; empty where none is new."""
+    told = [one.name for one in results if one.status in ("changed", "capped") and _goes_above(one)]
+    if not told:
         return ""
+    names = ", ".join(told[:_NAMED]) + (f" and {len(told) - _NAMED} more" if len(told) > _NAMED else "")
     return (
-        f"{name}: a soft limit of {after.soft} lets descriptors above {SELECT_LIMIT - 1} come up, with which select() "
-        "corrupts memory in C programs; make sure that it uses poll() or epoll."
+        f"{names}: a soft limit above {SELECT_LIMIT} lets descriptors above {SELECT_LIMIT - 1} come up, with which "
+        "select() corrupts memory in C programs; make sure that they use poll() or epoll."
     )
+
+
+def _goes_above(one: SubjectResult) -> bool:
+    before, after = one.before.soft, one.after.soft
+    had = before is not None and (before == INFINITE or before > SELECT_LIMIT)
+    return not had and after is not None and (after == INFINITE or after > SELECT_LIMIT)

@@ -22,7 +22,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_results 
     change_file,
     failure,
     falls_short,
-    select_warning,
     unchanged,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_units import (
@@ -103,11 +102,12 @@ def apply_units(wishes: Sequence[Wish], host: Host, run: Run | None) -> tuple[li
         plans = [_read_back(one, found.get(names.get(one.wish.name, ""), []), host) for one in plans]
     warned = []
     for one in plans:
-        if one.settled is not None and one.settled.changes:
-            warned.append(select_warning(one.wish.name, one.result.before, one.settled.limits))
+        if one.result.status == "absent":
+            # No failure, and most likely a misspelt name.
+            warned.append(one.result.reason)
         if one.result.before.hard == INFINITE:
             warned.append(f"{one.wish.name}: LimitNOFILE=infinity means {host.ceiling.value} on this host.")
-    return plans, [text for text in warned if text]
+    return plans, warned
 
 
 def finish_units(

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.rooted_files import RootedFiles
-from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import INFINITE, Limits
+from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import HEADER, INFINITE, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,7 +104,7 @@ def dropin_path(unit: str) -> str:
 def dropin_text(limits: Limits) -> bytes:
     """Return our drop-in."""
     return (
-        "# Written by lastack.linux.nofile_limits, which removes it with state=absent or state=restored.\n"
+        f"{HEADER}, which removes it with state=absent or state=restored.\n"
         "# A running service keeps its limit until it is restarted.\n"
         f"[Service]\nLimitNOFILE={limits.soft}:{limits.hard}\n"
     ).encode("ascii")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "HEADER",
     "INFINITE",
     "SELECT_LIMIT",
     "Limits",
@@ -24,6 +25,9 @@ __all__ = [
     "settle",
     "shown",
 ]
+
+HEADER = "# Written by lastack.linux.nofile_limits"
+"""How every file of ours begins."""
 
 INFINITE = -1
 """Stands for "unlimited", as in ``resource.RLIM_INFINITY``."""
