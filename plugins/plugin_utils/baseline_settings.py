@@ -8,6 +8,7 @@ What lastack refuses to write is decided here, where the catalogue is; what the 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import sysctl_key, sysctl_path
@@ -31,7 +32,8 @@ _FIRST = "net.ipv4.ip_local_reserved_ports"
 _THEN = "net.ipv4.ip_local_port_range"
 
 
-_OPERATORS = frozenset({"key", "value", "match", "reason", "persist"})
+_OPERATORS = ("key", "value", "match", "reason", "persist")
+_PLACE = re.compile(r"settings\[(\d+)\]")
 
 
 class BaselineError(ValueError):
@@ -61,7 +63,7 @@ def baseline_settings(  # noqa: PLR0913 - the options of the controller's half
     wanted = {**_of_profile(catalogue, profile, idle_cutter=idle_cutter), **own}
     everything = [setting for key, setting in wanted.items() if key not in left_alone]
     finished = []
-    for setting in _parse(_reserved_first(everything), values=values):
+    for setting in _parse(_reserved_first(everything), values=values, whose="the catalogue"):
         refusal = _refusal(catalogue.keys.get(setting.key), setting) if values else ""
         finished.append({**setting._asdict(), **_lists(setting), "never": refusal})
     return finished
@@ -72,21 +74,29 @@ def removable(catalogue: Catalogue) -> dict[str, str]:
     return {key: never.reason for key, never in catalogue.never.items() if never.remove}
 
 
-def _parse(settings: Sequence[Mapping[str, Any]], *, values: bool) -> list[Setting]:
+def _parse(settings: Sequence[Mapping[str, Any]], *, values: bool, whose: str = "") -> list[Setting]:
     try:
         return parse_settings(settings, values=values)
     except SettingsError as error:
-        raise BaselineError(str(error)) from error
+        # People count from one, and have not written a list that is put together here.
+        text = _PLACE.sub(lambda match: whose or f"entry {int(match[1]) + 1} of settings", str(error))
+        raise BaselineError(text[:1].upper() + text[1:]) from error
 
 
 def _own(catalogue: Catalogue, settings: Sequence[Mapping[str, Any]], *, values: bool) -> dict[str, dict[str, Any]]:
     """Return the operator's settings by key, each with what the catalogue knows of it."""
+    # First what may be said at all: the parser knows fields that are not the operator's.
+    for number, entry in enumerate(settings, start=1):
+        unknown = sorted(map(str, entry.keys() - set(_OPERATORS))) if isinstance(entry, dict) else []
+        if unknown:
+            key = f" ({one_line(str(entry['key']), 120)})" if "key" in entry else ""
+            said = one_line(unknown[0], 60)
+            raise BaselineError(
+                f"Entry {number} of settings{key} has {said!r}, which is none of {', '.join(_OPERATORS)}."
+            )
     parsed = _parse(settings, values=values)
     own = {}
-    for index, (entry, setting) in enumerate(zip(settings, parsed, strict=True)):
-        unknown = sorted(set(entry) - _OPERATORS)
-        if unknown:
-            raise BaselineError(f"settings[{index}] ({setting.key}) has no field {one_line(str(unknown[0]), 60)}.")
+    for entry, setting in zip(settings, parsed, strict=True):
         own[setting.key] = _of_operator(catalogue.keys.get(setting.key), setting.key, entry)
     # Once more, now with the catalogue's rule; what is wrong is told by the place in the operator's own list.
     _parse(list(own.values()), values=values)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
+from ansible_collections.lastack.linux.plugins.plugin_utils.own_catalogue import held_entry, why_lifted
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -160,11 +161,17 @@ class Catalogue:
 def load_catalogue(own: str | Path | None = None) -> Catalogue:
     """Load the catalogue, with ``own`` the keys and limits of that file added to it or in place of its own.
 
+    What is never written, and the ranges of what ever is, hold for an own entry too: it may only be stricter.
     Raises ``CatalogueError`` with the place of the first fault, ``OSError`` for a file that cannot be read.
     """
     data = _read(_FILE)
     if own is not None:
         added = _read(Path(own))
+        for name in added.get("keys", {}).keys() & data["keys"].keys():
+            fault = why_lifted(data["keys"][name], added["keys"][name])
+            if fault:
+                raise CatalogueError(f"{Path(own).name}: keys.{name}: {fault}")
+            added["keys"][name] = held_entry(data["keys"][name], added["keys"][name])
         merged = {part: {**data[part], **added.get(part, {})} for part in _PARTS}
         data = {**data, **added, **merged}
     return Catalogue(

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import parse_settings
 from ansible_collections.lastack.linux.plugins.plugin_utils.baseline_settings import (
     BaselineError,
@@ -16,6 +17,9 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.baseline_settings im
     removable,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES, load_catalogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CATALOGUE = load_catalogue()
 SOMAXCONN, REUSE, RECYCLE = "net.core.somaxconn", "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_tw_recycle"
@@ -142,20 +146,54 @@ def test_lines_that_may_be_removed() -> None:
     assert removable(CATALOGUE) == {RECYCLE: CATALOGUE.never[RECYCLE].reason}
 
 
+def test_a_value_of_an_own_catalogue_is_held_to_the_ranges(tmp_path: Path) -> None:
+    own = {
+        "summary": "Ours.",
+        "scope": "ns",
+        "reason": "Ours.",
+        "match": "exact",
+        "profiles": {"server": {"value": "-1", "when": "always"}},
+    }
+    path = tmp_path / "catalogue.yml"
+    path.write_text(yaml.safe_dump({"keys": {"net.ipv4.tcp_fin_timeout": own}}))
+    settings = baseline_settings(load_catalogue(path), profile="server")
+    (setting,) = [one for one in settings if one["key"] == "net.ipv4.tcp_fin_timeout"]
+    assert setting["never"] == (
+        "-1 is outside of what is safe to set (1 to 60, 90 and more): "
+        "The kernel takes zero and negative times without an error."
+    )
+    path.write_text(
+        yaml.safe_dump({"keys": {SOMAXCONN: {**own, "profiles": {"server": {"value": "on", "when": "always"}}}}})
+    )
+    with pytest.raises(BaselineError, match=r"^The catalogue \(net.core.somaxconn\): the value 'on' is a boolean"):
+        baseline_settings(load_catalogue(path), profile="server")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"profile": "database"}, "profile is 'database', not one of server, client, mixed."),
         ({"settings": [{"key": SOMAXCONN, "value": True}]}, 'write value: "1"'),
-        ({"settings": [{"key": SOMAXCONN}]}, "settings[0] (net.core.somaxconn) has no value."),
-        ({"settings": ["net.core.somaxconn=1"]}, "settings[0] is no mapping"),
-        ({"settings": [{"value": "1"}]}, "settings[0] has no key."),
-        ({"settings": [{"key": SOMAXCONN, "value": "many"}]}, "settings[0] (net.core.somaxconn): match at_least needs"),
-        ({"settings": [{"key": SOMAXCONN, "value": "1", "colour": 1}]}, "'colour'"),
-        ({"settings": [{"key": SOMAXCONN, "value": "1", "gated": "x"}]}, "has no field gated"),
+        ({"settings": [{"key": SOMAXCONN}]}, "Entry 1 of settings (net.core.somaxconn) has no value."),
+        ({"settings": ["net.core.somaxconn=1"]}, "Entry 1 of settings is no mapping"),
+        ({"settings": [{"value": "1"}]}, "Entry 1 of settings has no key."),
+        (
+            {"settings": [{"key": SOMAXCONN, "value": "many"}]},
+            "Entry 1 of settings (net.core.somaxconn): match at_least needs",
+        ),
+        (
+            {"settings": [{"key": SOMAXCONN, "value": "1", "colour": 1}]},
+            "Entry 1 of settings (net.core.somaxconn) has 'colour', "
+            "which is none of key, value, match, reason, persist.",
+        ),
+        (
+            {"settings": [{"key": REUSE, "value": "1"}, {"key": SOMAXCONN, "value": "1", "allowed": []}]},
+            "Entry 2 of settings (net.core.somaxconn) has 'allowed', "
+            "which is none of key, value, match, reason, persist.",
+        ),
         (
             {"settings": [{"key": SOMAXCONN, "value": "1"}, {"key": "net/core/somaxconn", "value": "2"}]},
-            "both set net.core.somaxconn",
+            "Entry 1 of settings and entry 2 of settings both set net.core.somaxconn; name each key once.",
         ),
         ({"exclude": ["net.core.somaxcon"]}, "exclude names net.core.somaxcon, which neither"),
         ({"exclude": ["../../etc/passwd"]}, "exclude names"),

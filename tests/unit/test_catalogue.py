@@ -310,10 +310,50 @@ def test_a_catalogue_of_ones_own_adds_and_replaces(tmp_path: Path) -> None:
     catalogue = load_catalogue(written(tmp_path, {"keys": own}))
     assert list(catalogue.keys) == [*KEYS, "net.ipv4.conf.eth0/100.rp_filter"]
     assert catalogue.profile("server")["net.core.somaxconn"]["value"] == "16384"
-    # A replaced entry is replaced as a whole: nothing of the old one is mixed in.
+    # A replaced entry is replaced as a whole, except for what is ever written.
     assert "net.core.somaxconn" not in catalogue.profile("mixed")
-    assert catalogue.keys["net.core.somaxconn"].allowed == ()
+    assert catalogue.keys["net.core.somaxconn"].allowed == CATALOGUE.keys["net.core.somaxconn"].allowed
+    assert catalogue.keys["net.core.somaxconn"].improves == ""
     assert load_catalogue() == CATALOGUE
+
+
+BARE = {"summary": "Ours.", "scope": "ns", "reason": "Ours."}
+NEVER = "lastack never writes this key, and a catalogue of your own cannot lift that: It dropped connections of clients"
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "sentence"),
+    [
+        ("net.ipv4.tcp_tw_recycle", {}, NEVER),
+        (
+            "net.ipv4.tcp_fin_timeout",
+            {"allowed": [[-1, 60]]},
+            "allowed goes beyond what is safe to set (1 to 60, 90 and more), "
+            "and a catalogue of your own cannot lift that.",
+        ),
+        ("net.ipv4.tcp_fin_timeout", {"allowed": [[1, None]]}, "allowed goes beyond what is safe to set"),
+    ],
+)
+def test_a_catalogue_of_ones_own_lifts_nothing(
+    key: str, entry: dict[str, object], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        load_catalogue(written(tmp_path, {"keys": {key: {**BARE, **entry}}}))
+    assert sentence in str(caught.value)
+    assert str(caught.value).startswith("catalogue.yml: keys.net")
+
+
+def test_a_catalogue_of_ones_own_may_be_stricter(tmp_path: Path) -> None:
+    own = {
+        "net.ipv4.tcp_fin_timeout": {**BARE, "allowed": [[15, 30], [40, 60]]},
+        "net.ipv4.tcp_tw_recycle": {**BARE, "never": {"reason": "It broke our shop."}},
+        "net.ipv4.tcp_sack": {**BARE, "allowed": [[1, 1]]},
+    }
+    keys = load_catalogue(written(tmp_path, {"keys": own})).keys
+    assert keys["net.ipv4.tcp_fin_timeout"].allowed == ((15, 30), (40, 60))
+    never = keys["net.ipv4.tcp_tw_recycle"].never
+    assert never is not None
+    assert (never.reason, never.remove) == ("It broke our shop.", True)
 
 
 def test_the_whole_catalogue_may_be_ones_own(tmp_path: Path) -> None:
