@@ -15,6 +15,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.baseline_settings im
     removable,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import CatalogueError, load_catalogue
+from ansible_collections.lastack.linux.plugins.plugin_utils.unknown_keys import tell_unknown_keys
 
 if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import Catalogue
@@ -36,22 +37,25 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         del tmp
         arguments = dict(self._task.args)
         try:
-            arguments["settings"], arguments["_never"] = self._settings(arguments)
+            catalogue, arguments["settings"], arguments["_never"] = self._settings(arguments)
         except (BaselineError, CatalogueError) as error:
             return {"failed": True, "changed": False, "msg": str(error)}
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
         result: dict[str, Any] = self._execute_module(
             module_name=_MODULE, module_args=arguments, task_vars=task_vars or {}, wrap_async=wrap_async
         )
+        if catalogue is not None and arguments.get("state") in (None, "", "present"):
+            for warning in (*catalogue.notes, *tell_unknown_keys(catalogue, result)):
+                self._display.warning(warning)
         return result
 
-    def _settings(self, arguments: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Take the controller's options out of ``arguments`` and return the settings and the never-keys."""
+    def _settings(self, arguments: dict[str, Any]) -> tuple[Catalogue | None, list[dict[str, Any]], dict[str, str]]:
+        """Take the controller's options out of ``arguments``; return the catalogue, the settings and the never-keys."""
         taken = {name: arguments.pop(name, None) for name in _CONTROLLERS}
         state = arguments.get("state") or "present"
         if state == "restored":
             # What a host was before does not depend on what is wanted now.
-            return [], {}
+            return None, [], {}
         catalogue = self._catalogue(taken["catalogue"])
         settings = _list(taken["settings"], "settings")
         if state == "present" and not taken["profile"] and not settings:
@@ -64,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
             idle_cutter=_flag(taken["idle_cutter"]),
             values=state != "absent",
         )
-        return finished, removable(catalogue)
+        return catalogue, finished, removable(catalogue)
 
     def _catalogue(self, path: object) -> Catalogue:
         if not path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
-from ansible_collections.lastack.linux.plugins.plugin_utils.own_catalogue import held_entry, why_lifted
+from ansible_collections.lastack.linux.plugins.plugin_utils.own_catalogue import held_entry, why_lifted, widened
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ class Catalogue:
     close_wait: str
     evidence: dict[str, Evidence]
     snippet: tuple[Verdict, ...]
+    notes: tuple[str, ...] = ()
+    """What an own catalogue allows that is not vetted, one sentence each."""
 
     def profile(self, name: str) -> dict[str, dict[str, str]]:
         """Return ``value``, ``when`` and ``match`` of every key that a profile sets; raises ``KeyError``."""
@@ -161,17 +163,22 @@ class Catalogue:
 def load_catalogue(own: str | Path | None = None) -> Catalogue:
     """Load the catalogue, with ``own`` the keys and limits of that file added to it or in place of its own.
 
-    What is never written, and the ranges of what ever is, hold for an own entry too: it may only be stricter.
-    Raises ``CatalogueError`` with the place of the first fault, ``OSError`` for a file that cannot be read.
+    What is never written stays so. The vetted range of a key holds where an own entry names none; a wider one is said
+    in ``notes``, and may hold nothing that is known to do harm. Raises ``CatalogueError`` with the place of the first
+    fault, ``OSError`` for a file that cannot be read.
     """
     data = _read(_FILE)
+    notes = []
     if own is not None:
         added = _read(Path(own))
-        for name in added.get("keys", {}).keys() & data["keys"].keys():
-            fault = why_lifted(data["keys"][name], added["keys"][name])
+        for name in sorted(added.get("keys", {}).keys() & data["keys"].keys()):
+            vetted, entry = data["keys"][name], added["keys"][name]
+            fault = why_lifted(vetted, entry)
             if fault:
                 raise CatalogueError(f"{Path(own).name}: keys.{name}: {fault}")
-            added["keys"][name] = held_entry(data["keys"][name], added["keys"][name])
+            added["keys"][name] = held_entry(vetted, entry)
+            wider = widened(vetted, entry)
+            notes += [f"{Path(own).name}: {name} {wider}."] if wider else []
         merged = {part: {**data[part], **added.get(part, {})} for part in _PARTS}
         data = {**data, **added, **merged}
     return Catalogue(
@@ -183,6 +190,7 @@ def load_catalogue(own: str | Path | None = None) -> Catalogue:
             for name, entry in data["evidence"].items()
         },
         snippet=tuple(Verdict(**entry) for entry in data["snippet"]),
+        notes=tuple(notes),
     )
 
 

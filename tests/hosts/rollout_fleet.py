@@ -66,7 +66,7 @@ keys:
     default: "4096"
     scope: ns
     match: exact
-    allowed: [[4, 65535]]
+    allowed: [[128, 65535]]
     recommendation: As short as may be.
     reason: In a short queue nobody waits for long.
     effect: when a program calls listen()

@@ -114,8 +114,8 @@ def test_a_roll_out_passes_all_batches_is_done_once_and_comes_back(fleet: Lab, t
 
 
 def test_a_host_that_turns_bad_stops_the_roll_out_and_its_batch_comes_back(fleet: Lab, tmp_path: Path) -> None:
-    # web-2 accepts in bursts: its queue must hold what comes in 0.8 s. The change leaves it 32 places.
-    serve(fleet, "web-2", pause_s=0.8)
+    # web-2 accepts in bursts: its queue must hold what comes in 0.8 s. The change leaves it 128 places.
+    serve(fleet, "web-2", pause_s=0.8, rate=400)
     text = "net.ipv4.tcp_tw_recycle = 1\n# no line's end: é"
     write = f"cat > {OWN_FILE}; chgrp adm {OWN_FILE}; chmod 640 {OWN_FILE}"
     on_all(HOSTS, lambda host: fleet.execute(host, "sh", "-c", write, text=text))
@@ -126,7 +126,7 @@ def test_a_host_that_turns_bad_stops_the_roll_out_and_its_batch_comes_back(fleet
         tmp_path,
         "tcp_rollout",
         tcp_baseline_catalogue=str(tmp_path / "own.yml"),
-        tcp_baseline_settings=[{"key": "net.core.somaxconn", "value": "32"}],
+        tcp_baseline_settings=[{"key": "net.core.somaxconn", "value": "128"}],
         tcp_baseline_remove_harmful=True,
         **SERVER,
     )

@@ -328,10 +328,13 @@ NEVER = "lastack never writes this key, and a catalogue of your own cannot lift 
         (
             "net.ipv4.tcp_fin_timeout",
             {"allowed": [[-1, 60]]},
-            "allowed goes beyond what is safe to set (1 to 60, 90 and more), "
-            "and a catalogue of your own cannot lift that.",
+            "allowed -1 to 60 holds values that do harm, and a catalogue of your own cannot lift that: "
+            "The kernel takes zero and negative times without an error.",
         ),
-        ("net.ipv4.tcp_fin_timeout", {"allowed": [[1, None]]}, "allowed goes beyond what is safe to set"),
+        ("net.ipv4.tcp_fin_timeout", {"allowed": [[1, 20], [50, 61]]}, "allowed 50 to 61 holds values that do harm"),
+        ("net.ipv4.tcp_fin_timeout", {"allowed": [[1, None]]}, "allowed 1 and more holds values that do harm"),
+        ("net.ipv4.tcp_syncookies", {"allowed": [[0, 1]]}, "A full SYN queue drops new connections"),
+        ("net.core.somaxconn", {"allowed": [[127, 65535]]}, "cut below what any kernel had"),
     ],
 )
 def test_a_catalogue_of_ones_own_lifts_nothing(
@@ -343,13 +346,24 @@ def test_a_catalogue_of_ones_own_lifts_nothing(
     assert str(caught.value).startswith("catalogue.yml: keys.net")
 
 
+def test_what_a_catalogue_of_ones_own_allows_beyond_the_vetted_is_said(tmp_path: Path) -> None:
+    own = {"net.core.somaxconn": {**BARE, "allowed": [[128, 65535]]}, "net.x.y": {**BARE, "allowed": [[1, 1]]}}
+    catalogue = load_catalogue(written(tmp_path, {"keys": own}))
+    assert catalogue.keys["net.core.somaxconn"].allowed == ((128, 65535),)
+    assert catalogue.notes == (
+        "catalogue.yml: net.core.somaxconn allows 128 to 65535, beyond what is vetted (4096 to 65535).",
+    )
+
+
 def test_a_catalogue_of_ones_own_may_be_stricter(tmp_path: Path) -> None:
     own = {
         "net.ipv4.tcp_fin_timeout": {**BARE, "allowed": [[15, 30], [40, 60]]},
         "net.ipv4.tcp_tw_recycle": {**BARE, "never": {"reason": "It broke our shop."}},
         "net.ipv4.tcp_sack": {**BARE, "allowed": [[1, 1]]},
     }
-    keys = load_catalogue(written(tmp_path, {"keys": own})).keys
+    catalogue = load_catalogue(written(tmp_path, {"keys": own}))
+    keys = catalogue.keys
+    assert catalogue.notes == ()
     assert keys["net.ipv4.tcp_fin_timeout"].allowed == ((15, 30), (40, 60))
     never = keys["net.ipv4.tcp_tw_recycle"].never
     assert never is not None
