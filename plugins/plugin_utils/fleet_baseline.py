@@ -36,6 +36,8 @@ class BaselineMerge:
         settings = parse_settings(baseline_settings(load_catalogue(), profile=profile))
         # What only the operator can know (gated) is no drift, and an empty list of ports asks for nothing.
         self._settings = [setting for setting in settings if not setting.gated and setting.value]
+        self._not_judged = [setting.key for setting in settings if setting.gated]
+        self._hosts = self._met = 0
         self._judged: Counter[str] = Counter()
         self._away: dict[str, Counter[tuple[str, str | None]]] = {}
         self._more: Counter[str] = Counter()
@@ -44,13 +46,16 @@ class BaselineMerge:
         """Take one host report; keys that the host does not have or does not show are not judged."""
         sysctls = report.get("sysctls", {})
         pressed = _port_pressure(report)
+        judged = met = 0
         for setting in self._settings:
             state = sysctls.get(setting.key, {})
             current = state.get("current")
             if current is None or (setting.needs and not pressed):
                 continue
             self._judged[setting.key] += 1
+            judged += 1
             if satisfies(setting, current):
+                met += 1
                 continue
             values = self._away.setdefault(setting.key, Counter())
             seen = current, state["winner"]
@@ -58,6 +63,8 @@ class BaselineMerge:
                 values[seen] += 1
             else:
                 self._more[setting.key] += 1
+        self._hosts += judged > 0
+        self._met += judged > 0 and met == judged
 
     def result(self) -> dict[str, Any]:
         """Return ``baseline`` of ``lastack.fleet/1``: the keys that are away from the profile, most hosts first."""
@@ -82,7 +89,13 @@ class BaselineMerge:
                 }
             )
         keys.sort(key=lambda entry: -entry["away_hosts"])
-        return {"profile": self._profile, "settings": keys}
+        return {
+            "profile": self._profile,
+            "judged_hosts": self._hosts,
+            "met_hosts": self._met,
+            "not_judged": self._not_judged,
+            "settings": keys,
+        }
 
 
 def _port_pressure(report: Mapping[str, Any]) -> bool:

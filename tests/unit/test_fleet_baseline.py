@@ -123,22 +123,60 @@ def test_the_screen_says_key_value_file_and_what_to_do() -> None:
     text = render_fleet(fleet)
     said = " ".join(text.split())
     assert "net.core.somaxconn is not at least 4096 on 1 of 2 hosts: 128 on 1 host (/etc/a.conf:3)" in said
-    assert "-e tcp_baseline_profile=server" in said
+    assert "1 of 2 hosts has the profile server (3 keys are only for hosts behind an idle cutter: not judged)" in said
+    assert "ansible-playbook lastack.linux.tcp_rollout -i INVENTORY -e tcp_baseline_profile=server" in said
     # The same key is not told a second time as a difference between hosts.
     assert "differs" not in said
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
-def test_a_fleet_that_is_as_it_should_be_stays_short() -> None:
+def test_a_fleet_that_is_as_it_should_be_is_said_to_be() -> None:
     fleet = merged("server", host({SOMAXCONN: "4096"}), host({SOMAXCONN: "4096"}))
-    assert fleet["baseline"]["settings"] == []
-    assert "Settings" not in render_fleet(fleet)
-    assert 'id="baseline"' not in render_html(fleet, [])
+    assert fleet["baseline"] == {
+        "profile": "server",
+        "judged_hosts": 2,
+        "met_hosts": 2,
+        "not_judged": [f"net.ipv4.tcp_keepalive_{word}" for word in ("time", "intvl", "probes")],
+        "settings": [],
+    }
+    met = "2 of 2 hosts have the profile server (3 keys are only for hosts behind an idle cutter: not judged)"
+    text = render_fleet(fleet)
+    assert met in " ".join(text.split())
+    assert "Nothing needs a decision" in text
+    assert "tcp_rollout" not in text
+    page = render_html(fleet, [])
+    assert met in page
+    assert 'id="baseline"' in page
+    assert "Kernel settings that differ from the baseline" not in page
+
+
+@pytest.mark.parametrize(
+    ("profile", "report", "words"),
+    [
+        ("mixed", {SOMAXCONN: "4096"}, "1 of 1 host has the profile mixed\n"),
+        ("server", {}, "No host shows the settings by which the profile server is judged\n"),
+    ],
+)
+def test_what_is_said_of_a_profile(profile: str, report: dict[str, str], words: str) -> None:
+    assert words in render_fleet(merged(profile, host(report)))
+
+
+def test_a_record_of_before_says_nothing_of_it() -> None:
+    fleet = merged("server", host({SOMAXCONN: "4096"}))
+    for name in ("judged_hosts", "met_hosts", "not_judged"):
+        del fleet["baseline"][name]
+    assert schema_problems(fleet, load_schema("lastack.fleet/1")) == []
+    assert "profile" not in render_fleet(fleet)
 
 
 def test_a_run_of_one_host_says_it_too() -> None:
     report = host({SOMAXCONN: "128"})
-    assert "is not at least 4096 on 1 of 1 host" in " ".join(render_run(merged("server", report), [report]).split())
+    text = render_run(merged("server", report), [report])
+    assert "is not at least 4096 on 1 of 1 host" in " ".join(text.split())
+    # After what the host's own screen says, under a heading of its own.
+    assert "\n\nSettings\n  0 of 1 host have the profile server" in text
+    fine = host({SOMAXCONN: "4096"})
+    assert "1 of 1 host has the profile server" in render_run(merged("server", fine), [fine])
 
 
 def test_the_page_holds_a_table_and_no_foreign_markup() -> None:

@@ -15,6 +15,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render import host a
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import MATCH_WORDS, count, data, plural, rows
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 from jinja2 import Undefined
 
@@ -88,7 +89,7 @@ def fleet_view(fleet: Mapping[str, Any], *, narrowed: bool = False) -> dict[str,
         "pressure": [(kind, near[kind.key], cut[kind.key]) for kind in pressure.KINDS if near[kind.key]],
         "states": [(name, state) for name, state in data(fleet, "states").items() if state.get("max")],
         "drift": rows(fleet, "drift"),
-        "baseline": data(fleet, "baseline"),
+        "baseline": {**data(fleet, "baseline"), "met": profile_words(fleet), "command": profile_command(fleet)},
         "match_words": MATCH_WORDS,
         "healthy": bool(hosts.get("audited"))
         and not sockets.leaked

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import data
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Screen
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Screen, Span
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_fleet import (
     put_baseline,
     put_fleet,
@@ -59,6 +59,8 @@ def render_run(
     screen.gap()
     put_host(screen, hosts[0])
     screen.gap()
-    put_baseline(screen, fleet)
+    if data(fleet, "baseline"):
+        screen.line(Span("Settings", "bold"))
+        put_baseline(screen, fleet)
     put_report(screen, report_path)
     return screen.text()

@@ -25,6 +25,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
     plural,
     rows,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span, display_width
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import put_pressure, put_step
 
@@ -105,6 +106,7 @@ def _calm(screen: Screen, fleet: Mapping[str, Any]) -> None:
         parts.append(f"TIME_WAIT {count(closing['total'])} normal{share}")
     screen.paragraph(verdict, f"{', '.join(parts)}.", rest="  ")
     _undecided(screen, sockets, first="")
+    screen.paragraph(profile_words(fleet), rest="  ")
 
 
 def _undecided(screen: Screen, sockets: waiting.Waiting, *, first: Span | str = "  ") -> None:
@@ -243,7 +245,7 @@ def _settings(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
     # What the baseline says of a key is enough of it.
     drift = [item for item in rows(fleet, "drift") if str(item.get("key")) not in away]
     told = [finding for finding in ledger.take_all("sysctl.") if finding.get("severity") != "info"]
-    if not drift and not told and not away:
+    if not drift and not told and not away and not profile_words(fleet):
         return
     screen.gap()
     screen.line(Span("Settings", "bold"))
@@ -262,9 +264,9 @@ def _settings(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
 
 
 def put_baseline(screen: Screen, fleet: Mapping[str, Any]) -> None:
-    """Add the keys that are away from the chosen profile of the baseline, and what sets them right."""
-    part = data(fleet, "baseline")
-    away, profile = rows(part, "settings"), part.get("profile")
+    """Add how many hosts have the chosen profile, the keys that are away from it, and what sets them right."""
+    away = rows(data(fleet, "baseline"), "settings")
+    screen.paragraph(profile_words(fleet), first="  ", rest="    ")
     for item in away[:_LINES]:
         values = [_value(value) for value in rows(item, "values")]
         values += ["…"] if item.get("values_truncated") else []
@@ -275,8 +277,8 @@ def put_baseline(screen: Screen, fleet: Mapping[str, Any]) -> None:
         screen.line(f"  … {plural(len(away) - _LINES, 'more setting')} in the whole report")
     if away:
         screen.paragraph(
-            "→ the role lastack.linux.tcp_baseline sets them:",
-            Span(f"-e tcp_baseline_profile={profile}", "command", whole=True),
+            "→ set them batch by batch, watched:",
+            Span(profile_command(fleet), "command", whole=True),
             first="  ",
             rest="    ",
         )
