@@ -5,21 +5,25 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.lastack.linux.plugins.filter.tcp_baseline_summary import FilterModule
+from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_results import FAILURES
 from ansible_collections.lastack.linux.plugins.modules import sysctl_baseline
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import load_catalogue
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import baseline
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.baseline import BaselineSummary, baseline_summary
 
 CATALOGUE = load_catalogue()
 FILE = "/etc/sysctl.d/99-tcp-lastack.conf"
 SOMAXCONN = "net.core.somaxconn"
 # What the module says that it returns: a result of another shape would prove nothing.
-RETURNED = set(yaml.safe_load(sysctl_baseline.RETURN))
+RETURNED = {*yaml.safe_load(sysctl_baseline.RETURN), "remarks", "warnings"}
 
 
 def key(name: str, status: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - the fields of a result
@@ -122,7 +126,65 @@ def test_a_restore_prints_no_file() -> None:
     assert "8192 → 4096" in text(summary)
     assert "password" not in text(summary)
     assert "Undo" not in text(summary)
-    assert summary.failed == ["/etc/sysctl.conf was changed since."]
+    assert "E. tcp_baseline_force=true restores it all the same." in text(summary)
+    assert summary.failed == [
+        "/etc/sysctl.conf was changed since.",
+        "tcp_baseline_force=true restores also what was changed since.",
+    ]
+
+
+@pytest.mark.parametrize(("before", "after", "values"), [("30-40", "", "30-40 → unset"), ("", "30", "unset → 30")])
+def test_an_empty_value_has_a_word(before: str, after: str, values: str) -> None:
+    one = {"subject": "net.x.y", "kind": "runtime", "status": "restored", "before": before, "after": after}
+    assert values in text(summed(restored=[one], changed=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            key(SOMAXCONN, "restored", before="8192", after="4096", wanted="", reason="no longer named"),
+            "restored net.core.somaxconn 8192 → 4096 no longer named",
+        ),
+        (
+            key(SOMAXCONN, "conflict", before="9", after="9", wanted="", reason="no longer named; changed since"),
+            "conflict net.core.somaxconn 9 no longer named; changed since",
+        ),
+        (
+            key(SOMAXCONN, "failed", before="9", after="9", wanted="", error="It cannot be written."),
+            "failed net.core.somaxconn 9 It cannot be written.",
+        ),
+        # What is neither wanted nor taken back must not pass as right.
+        (
+            key(SOMAXCONN, "ok", before="9", after="9", wanted="", reason="no longer named; what runs stays"),
+            "left net.core.somaxconn 9 no longer named; what runs stays",
+        ),
+        (
+            key(SOMAXCONN, "changed", before="9", after="9", wanted="", reason="its line left the file"),
+            "changed net.core.somaxconn 9 (file only) its line left the file",
+        ),
+        (key("net.x.y", "changed", before=None, after=None, wanted=""), "changed net.x.y unset (file only)"),
+    ],
+)
+def test_keys_that_are_not_named_any_more(row: dict[str, Any], words: str) -> None:
+    summary = summed(row, key("net.ipv4.tcp_timestamps", "changed", before="0"), changed=True)
+    assert words in text(summary)
+    assert "Undo" in text(summary)
+
+
+def test_no_promise_where_a_file_was_not_read() -> None:
+    row = key(SOMAXCONN, "changed", before="128", after="4096", boot={"value": "4096", "file": FILE, "line": 4})
+    unseen = [{"code": "x", "detail": "/etc/sysctl.d/zz.conf is larger than 1 MiB."}]
+    told = text(summed(row, unseen=unseen))
+    assert "Not seen: /etc/sysctl.d/zz.conf" in told
+    assert "so that the next boot sets" not in told
+    assert f"{FILE} is written, but what the next boot sets is not certain, because a file was not read." in told
+
+
+def test_what_the_modules_remark_and_warn_of() -> None:
+    told = text(summed(key(SOMAXCONN, "ok"), remarks=["A line went."], limits={"warnings": ["No unit x.", {"a": 1}]}))
+    assert "Note: A line went." in told
+    assert "Warning: No unit x." in told
 
 
 def test_others_that_would_set_it_are_named() -> None:
@@ -138,7 +200,22 @@ def test_others_that_would_set_it_are_named() -> None:
 def test_harmful_lines_say_whether_they_are_gone() -> None:
     line = {"place": "/etc/sysctl.conf:3", "key": "net.ipv4.tcp_tw_recycle", "reason": "Bad.", "removed": False}
     assert "still there: tcp_baseline_remove_harmful=true" in text(summed(harmful_lines=[line]))
-    assert "(removed)" in text(summed(harmful_lines=[{**line, "removed": True}]))
+    removed = {**line, "removed": True}
+    assert "(removed)" in text(summed(harmful_lines=[removed], changed=True))
+    assert "(would be removed)" in text(summed(harmful_lines=[removed], changed=True, check=True))
+
+
+def test_every_word_of_a_status_is_in_the_readme() -> None:
+    readme = (Path(__file__).parents[2] / "roles/tcp_baseline/README.md").read_text(encoding="utf-8")
+    table = readme.split("## What the statuses mean")[1].split("## ")[0]
+    told = {
+        word for row in re.findall(r"^\| ([a-z, -]+) \| [^|]+ \|$", table, re.MULTILINE) for word in row.split(", ")
+    }
+    words = {baseline._WORDS.get(status, status) for status in baseline._STATUSES}
+    assert told - {"status", "---"} == {*words, "already right"}
+    (fails,) = re.findall(r"The host fails at the end[^.]+\.", table)
+    for status in {*FAILURES, "invalid", "never", "clamped"}:
+        assert baseline._WORDS.get(status, status) in fails, status
 
 
 def test_limits_say_what_still_runs_with_the_old_one() -> None:

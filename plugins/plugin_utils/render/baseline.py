@@ -32,6 +32,7 @@ _STATUSES = (
     "needs_restart",
     "changed",
     "restored",
+    "left",
     "gated",
     "kept",
     "absent",
@@ -69,17 +70,21 @@ def baseline_summary(
     verdict = "check mode: nothing was changed, this is what a run would do" if check and changed else ""
     _head(screen, entries, host, verdict if changed else "nothing to change")
     _changes(screen, entries)
-    _harmful(screen, sysctls)
+    _harmful(screen, sysctls, check=check)
     _managers(screen, sysctls, entries)
     for unseen in rows(sysctls, "unseen"):
         screen.paragraph(f"Not seen: {unseen.get('detail') or unseen.get('code')}", rest="  ")
+    for name, lead in (("remarks", "Note"), ("warnings", "Warning")):
+        for said in [*_texts(sysctls.get(name)), *_texts(limits.get(name))][:_SHOWN]:
+            screen.paragraph(f"{lead}: {said}", rest="  ")
     if changed and not check:
         _after(screen, sysctls, limits)
     if entries:
         screen.paragraph(catalogue.close_wait, rest="  ")
-    return BaselineSummary(
-        screen.text().splitlines(), [*_texts(sysctls.get("failures")), *_texts(limits.get("failed_limits"))]
-    )
+    failed = [*_texts(sysctls.get("failures")), *_texts(limits.get("failed_limits"))]
+    if any(row.get("status") == "conflict" for result in (sysctls, limits) for row in rows(result, "restored")):
+        failed.append("tcp_baseline_force=true restores also what was changed since.")
+    return BaselineSummary(screen.text().splitlines(), failed)
 
 
 class _Entry(NamedTuple):
@@ -106,12 +111,17 @@ def _restored_entry(row: Mapping[str, Any]) -> _Entry:
         str(row.get("status") or "unknown"),
         str(row.get("error") or ""),
     )
+    if status == "conflict":
+        why = f"{why} tcp_baseline_force=true restores it all the same.".strip()
     if row.get("kind") == "file":
         # The texts of whole files are for --diff.
         back = "removed again" if row.get("after") is None else "content of before"
         return _Entry(subject, status, back if status == "restored" else "", why)
-    before, after = _short(row.get("before")), _short(row.get("after"))
-    return _Entry(subject, status, f"{before} → {after}" if before != after else after, why)
+    return _Entry(subject, status, _turned(_short(row.get("before")), _short(row.get("after"))), why)
+
+
+def _turned(before: str, after: str) -> str:
+    return f"{before or 'unset'} → {after or 'unset'}" if before != after else after
 
 
 def _sysctl_entry(row: Mapping[str, Any], catalogue: Catalogue) -> _Entry:
@@ -121,8 +131,14 @@ def _sysctl_entry(row: Mapping[str, Any], catalogue: Catalogue) -> _Entry:
     why = str(row.get("error") or row.get("reason") or "")
     values = after or before
     if status == "changed":
-        values = f"{before or 'unset'} → {after or 'unset'}" if before != after else f"{after} (file only)"
-        why = f"counts {known.effect}" if known and known.effect and before != after else ""
+        values = _turned(before, after) if before != after else f"{after or 'unset'} (file only)"
+        effect = f"counts {known.effect}" if known and known.effect and before != after else ""
+        # Of a key that is wanted the reason is the catalogue's; of another, what became of it.
+        why = effect if wanted else why
+    elif status == "ok" and why and not wanted:
+        status = "left"
+    elif status in ("restored", "failed"):
+        values = _turned(before, after)
     elif status == "kept":
         why = f"stronger than {wanted}" if before != wanted else why
     elif status == "shadowed":
@@ -194,9 +210,10 @@ def _changes(screen: Screen, entries: Sequence[_Entry]) -> None:
         screen.line(f"  … {plural(len(told) - _SHOWN, 'more setting')} in the result of the task")
 
 
-def _harmful(screen: Screen, sysctls: Mapping[str, Any]) -> None:
+def _harmful(screen: Screen, sysctls: Mapping[str, Any], *, check: bool) -> None:
+    gone = "would be removed" if check else "removed"
     for line in rows(sysctls, "harmful_lines")[:_SHOWN]:
-        done = "removed" if line.get("removed") else "still there: tcp_baseline_remove_harmful=true removes it"
+        done = gone if line.get("removed") else "still there: tcp_baseline_remove_harmful=true removes it"
         screen.paragraph(f"{line.get('place')} sets {line.get('key')} ({done}). {line.get('reason')}", rest="  ")
 
 
@@ -217,11 +234,12 @@ def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Ent
 
 
 def _after(screen: Screen, sysctls: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
-    path = sysctls.get("dropin")
-    kept = [
-        row for row in rows(sysctls, "sysctls") if isinstance(row.get("boot"), dict) and row["boot"]["file"] == path
-    ]
-    if kept:
+    path, told = sysctls.get("dropin"), rows(sysctls, "sysctls")
+    kept = [row for row in told if isinstance(row.get("boot"), dict) and row["boot"]["file"] == path]
+    if kept and rows(sysctls, "unseen"):
+        said = f"{path} is written, but what the next boot sets is not certain, because a file was not read."
+        screen.paragraph(said, rest="  ")
+    elif kept:
         screen.paragraph(f"{plural(len(kept), 'line')} in {path}, so that the next boot sets them too.", rest="  ")
-    if not (rows(sysctls, "restored") or rows(limits, "restored")):
+    if told or not (rows(sysctls, "restored") or rows(limits, "restored")):
         screen.line("Undo: run the role again with tcp_baseline_state=restored.")
