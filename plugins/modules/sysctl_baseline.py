@@ -14,7 +14,8 @@ description:
     accepted is persisted in one file of C(sysctl.d). Both are verified by reading back.
   - Says of each key what it was and is, and which line of which file decides it at the next boot (by the rules of
     C(systemd-sysctl)) and on reload (by the rules of C(sysctl --system), which this module never runs).
-  - A value of an administrator that is stronger than what is asked for stays, whether it runs or stands in a file.
+  - A value of an administrator that is stronger than what is asked for stays, whether it runs or stands in a file. A
+    value that an earlier call has set is none.
   - Before the first change, the values and the exact former content or absence of each file are recorded in a ledger
     on the host, C(/var/lib/lastack/ledger.json), which root alone may read. O(state=restored) brings back exactly that.
   - From inside a container nothing is written of which the whole machine has one value.
@@ -25,6 +26,7 @@ requirements:
   - Python 3.9 or newer on the host
 extends_documentation_fragment:
   - lastack.linux.attributes
+  - lastack.linux.sysctl_settings
 options:
   profile:
     description:
@@ -51,93 +53,31 @@ options:
       - A YAML file on the controller that adds keys to the vetted catalogue or replaces entries of it, valid by the
         JSON Schema C(lastack.catalogue/1).
     type: path
-  settings:
-    description:
-      - Settings of your own. One for a key of the profile replaces the profile's, and each is held to the ranges of
-        the catalogue.
-      - With O(state=absent) they only name keys.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      key:
-        description:
-          - The sysctl in dot or slash notation. In dot notation a dot in the name of an interface is written as a
-            slash, as in V(net.ipv4.conf.eth0/100.rp_filter).
-        type: str
-        required: true
-      value:
-        description:
-          - The wanted value, in quotes. Several numbers are separated by blanks.
-          - YAML booleans are refused. Write V("1") or V("0").
-          - Required unless O(state) is V(absent) or V(restored).
-        type: raw
-      match:
-        description:
-          - How the value that is there is compared. V(exact) sets it, V(at_least) and V(at_most) keep a stronger one
-            element by element, V(wider) keeps a wider port range, V(union) adds to a list of ports.
-          - By default as the catalogue says, and V(exact) for a key that it does not have or has no rule for.
-        type: str
-        choices: [exact, at_least, at_most, wider, union]
-      reason:
-        description: Why, as one line. It is written as a comment into the file and returned.
-        type: str
-      persist:
-        description: Whether the key gets a line in the file.
-        type: bool
-        default: true
-      never:
-        description: Why no value of this key is written. Filled in from the catalogue.
-        type: str
-      gated:
-        description: Why the key is only reported. Filled in from the catalogue.
-        type: str
-      needs:
-        description:
-          - The evidence of the host without which the key is C(gated). Filled in from the catalogue.
-          - V(port_pressure) means that timestamps are on and that one destination uses half of the automatic ports.
-        type: str
-        choices: ["", port_pressure]
-      scope:
-        description:
-          - Whose the value is. V(ns) is the network namespace, the others are the machine. Filled in from the
-            catalogue, and told by the key's name otherwise.
-        type: str
-        choices: ["", ns, ro, init, global]
-      accepts:
-        description: Further values that are as good under V(exact). Filled in from the catalogue.
-        type: list
-        elements: str
-      allowed:
-        description: Ranges of the first number that are ever written. Filled in from the catalogue.
-        type: list
-        elements: list
-      range:
-        description:
-          - The lowest and the highest number that the kernel takes, by which check mode predicts C(invalid). Filled in
-            from the catalogue.
-        type: list
-        elements: raw
   state:
     description:
       - With V(present), kernel and file hold the settings. The file holds these settings and no others, so a second
-        task needs another O(path).
+        task needs another O(path). A key that an earlier call had given a line and that is not named any more runs
+        again with its value of before, unless somebody has changed it since.
+      - A key that is refused, C(invalid), C(absent), C(read_only) or C(gated) keeps the line that it has in the file.
       - With V(absent), the lines of the named keys leave the file, and all lines if no key is named. Running values
         stay.
       - With V(restored), all sysctls and sysctl files that the ledger knows are again exactly what they were, with
-        content, owner, mode and SELinux context. What somebody has changed since is a conflict and stays.
+        content, owner, mode and SELinux context. What somebody has changed since is a conflict and stays. A file of
+        this module that the ledger does not know is a failure, because the ledger was lost.
     type: str
     choices: [present, absent, restored]
     default: present
   path:
     description:
       - The file, C(/etc/sysctl.d/NAME.conf). The default sorts after the link C(99-sysctl.conf) of the distributions.
-      - A file that this module did not write is refused unless O(force=true).
+      - A file that this module did not write is refused unless O(force=true). What somebody has changed by hand in one
+        that it wrote is replaced, with a warning that names the lines.
     type: path
     default: /etc/sysctl.d/99-tcp-lastack.conf
   persist:
     description:
-      - Whether to write the file. Without it the values hold until the next boot.
+      - Whether to write the file. Without it the values hold until the next boot, and a file of an earlier call stays,
+        with a warning.
       - A stronger value that was kept is written too, so that it also runs after the next boot, unless a file of
         somebody else already sets one that is as good.
     type: bool
@@ -171,7 +111,9 @@ options:
 attributes:
   check_mode:
     support: full
-    details: Predicts each status, except that only the kernel knows which texts it takes and which values it rounds.
+    details: >-
+      Predicts each status and a ledger or file that cannot be written, except that only the kernel knows which texts it
+      takes and which values it rounds.
   diff_mode:
     support: full
     details: Shows the running values and each file.
@@ -248,6 +190,8 @@ sysctls:
         - C(ok), C(changed), C(kept) (something stronger was there), C(clamped) (the kernel made another value of it or
           a right is missing), C(absent) (no such key in this kernel or namespace), C(read_only), C(shadowed) (another
           file wins), C(invalid) (the kernel refused it), C(never) (refused here) or C(gated) (only reported).
+        - Keys that are no longer named come last, as C(restored), C(conflict) (changed by somebody else since, left),
+          C(failed), C(absent) or C(ok) (the ledger holds no former value, or another file of this module sets it).
       returned: always
       type: str
       sample: changed
@@ -272,12 +216,14 @@ sysctls:
       type: str
       sample: "4096"
     boot:
-      description: The line that C(systemd-sysctl) applies at the next boot. Null where there is none.
+      description:
+        - The line that C(systemd-sysctl) applies at the next boot. Null where there is none, and where a file that was
+          not read may decide instead, which RV(sysctls[].reason) names then.
       returned: always
       type: dict
       sample: {value: "4096", file: /etc/sysctl.d/99-tcp-lastack.conf, line: 4}
     reload:
-      description: The line that stands after C(sysctl --system). Null where there is none.
+      description: The line that stands after C(sysctl --system). Null where there is none or that is not certain.
       returned: always
       type: dict
       sample: {value: "128", file: /etc/sysctl.conf, line: 68}
@@ -366,6 +312,15 @@ managers:
         net.ipv4.tcp_syncookies: {value: "0", place: "/etc/ufw/sysctl.conf:61"}
       when: when the firewall starts
       yields: false
+remarks:
+  description: What else an operator should know, a sentence each. They are shown as warnings, too.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - >-
+      /etc/sysctl.d/99-tcp-lastack.conf was changed by hand and is written anew; these lines go:
+      net.core.somaxconn = 999.
 unseen:
   description: What could not be read, so that which file wins is not certain.
   returned: always
@@ -453,6 +408,8 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{given['path']} cannot be read ({error.strerror}); nothing was changed.")
+    for remark in result.remarks:
+        module.warn(remark)
     answer = as_return(result)
     if answer["failures"] and given["on_error"] == "fail":
         module.fail_json(msg=" ".join(answer["failures"]), **answer)

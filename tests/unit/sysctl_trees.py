@@ -177,6 +177,22 @@ CASES = [
         {ETC + "a.conf": f"-{A}\n{A} = 1"},
         {A: ("1", "/etc/sysctl.d/a.conf:2")},
     ),
+    Case(
+        "a zero byte ends a line at boot and hides the rest of it on reload",
+        {ETC + "a.conf": b"\0x\nnet.ipv4.tcp_a=1\0net.ipv4.tcp_b=2\n#\0net.ipv4.tcp_c=3\n"},
+        {
+            A: ("1", "/etc/sysctl.d/a.conf:2"),
+            B: ("2", "/etc/sysctl.d/a.conf:2"),
+            C: ("3", "/etc/sysctl.d/a.conf:3"),
+        },
+        {A: ("1", "/etc/sysctl.d/a.conf:2")},
+    ),
+    Case(
+        "a carriage return ends a line at boot",
+        {ETC + "a.conf": b"# x\rnet.ipv4.tcp_a=1\r\nnet.ipv4.tcp_b=2\r\n"},
+        {A: ("1", "/etc/sysctl.d/a.conf:1"), B: ("2", "/etc/sysctl.d/a.conf:2")},
+        {B: ("2", "/etc/sysctl.d/a.conf:2")},
+    ),
     Case("a malformed class matches nothing", {ETC + "a.conf": "net.ipv4.tcp_[b-a] = 1"}, {}, keys=(A, B)),
 ]
 

@@ -606,8 +606,13 @@ def test_a_symlinked_drop_in_is_refused(host: Path, systemd: FakeSystemd, path: 
 def test_an_unwritable_directory_is_predicted(
     host: Path, systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = os.access
-    monkeypatch.setattr(os, "access", lambda path, *more, **some: path != "." and real(path, *more, **some))
+    real, ledger = os.access, (host / "var/lib").stat().st_ino
+
+    def access(path: str, mode: int, *, dir_fd: int | None = None) -> bool:
+        denied = path == "." and dir_fd is not None and os.fstat(dir_fd).st_ino != ledger
+        return not denied and real(path, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "access", access)
     result = limits(host, systemd, check=True, units=[WEB], users=[{"name": "ann", "soft": 512}])
     assert failures(result) == [
         f"{UNIT_DROPIN} cannot be changed (Permission denied).",

@@ -32,6 +32,7 @@ TIMESTAMPS, CONNTRACK = "net.ipv4.tcp_timestamps", "net.netfilter.nf_conntrack_m
 # Each change is synced to disk several times, which tests need not wait for.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 LEDGER = "var/lib/lastack/ledger.json"
+LARGE = "#" * ((1 << 20) + 1)
 QUEUE = {"key": SOMAXCONN, "value": "4096", "match": "at_least"}
 
 
@@ -273,8 +274,33 @@ class TestWinners:
         assert [one.code for one in host.apply(QUEUE).unseen] == ["sysctl_boot_loader_unknown"]
 
     def test_what_cannot_be_read_is_said(self, host: FakeHost) -> None:
-        host.file("etc/sysctl.d/10-binary.conf", "a\0")
-        assert [one.code for one in host.apply(QUEUE).unseen] == ["sysctl_file_undecodable"]
+        host.file("etc/sysctl.d/10-large.conf", LARGE)
+        result = host.apply(QUEUE)
+        assert [one.code for one in result.unseen] == ["sysctl_file_too_large"]
+        # Ours is read later, whatever it says.
+        assert result.keys[0].boot is not None
+
+    def test_a_later_file_that_was_not_read_leaves_the_winner_open(self, host: FakeHost) -> None:
+        host.file("etc/sysctl.d/zz-large.conf", LARGE)
+        result = host.apply(QUEUE)
+        one = result.keys[0]
+        assert (one.status, one.boot, one.reload) == ("changed", None, None)
+        assert one.reason == "not certain: /etc/sysctl.d/zz-large.conf was not read"
+        assert (result.failed_keys, host.dropin()) == ((), ["net.core.somaxconn = 4096"])
+
+    def test_sysctl_conf_that_was_not_read_leaves_the_reload_open(self, host: FakeHost) -> None:
+        host.file("etc/sysctl.conf", LARGE)
+        one = host.one(QUEUE | {"reason": "A queue."})
+        assert one.boot is not None
+        assert one.boot.value == "4096"
+        assert one.reload is None
+        assert one.reason == "A queue.; not certain: /etc/sysctl.conf was not read".replace(".;", ";")
+
+    def test_a_line_behind_a_zero_byte_counts(self, host: FakeHost) -> None:
+        host.file("etc/sysctl.d/zz-d.conf", f"\0x\n{SOMAXCONN}=77\n")
+        result = host.apply(QUEUE)
+        assert (result.keys[0].status, result.unseen) == ("shadowed", ())
+        assert result.keys[0].shadowed_by == "/etc/sysctl.d/zz-d.conf:2"
 
     def test_other_managers_are_named(self, host: FakeHost) -> None:
         host.file("etc/default/ufw", "IPT_SYSCTL=/etc/ufw/sysctl.conf\n")
@@ -296,7 +322,7 @@ class TestDropin:
         result = host.apply(QUEUE)
         assert result.changed
         assert host.dropin() == ["net.core.somaxconn = 4096"]
-        assert host.get("net.core.a") == "2"
+        assert (host.get("net.core.a"), host.get("net.core.b")) == ("1", "1")
 
     def test_a_setting_that_is_not_persisted(self, host: FakeHost) -> None:
         host.apply(QUEUE | {"persist": False})

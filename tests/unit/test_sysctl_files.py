@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.observe import rooted_files
@@ -119,7 +119,6 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     build(
         tmp_path,
         {
-            ETC + "binary.conf": b"net.ipv4.tcp_a=1\0\n",
             ETC + "big.conf": f"{A}=1\n".encode() + b"#" * (1 << 20),
             ETC + "loop.conf": "->loop.conf",
             ETC + "good.conf": f"{B}=1",
@@ -131,7 +130,6 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert {record.code: record.occurrences for record in resolution.unseen} == {
         "sysctl_file_too_large": 1,
         "sysctl_file_unreadable": 3,
-        "sysctl_file_undecodable": 1,
     }
     assert not resolution.certain
     assert list(resolution.boot) == [B]
@@ -159,8 +157,48 @@ def test_a_denied_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_unreadable_hidden_file_makes_nothing_uncertain(tmp_path: Path) -> None:
-    build(tmp_path, {ETC + "a.conf": f"{A}=1", USR + "a.conf": b"\0"})
-    assert resolve(root=str(tmp_path)).certain
+    build(tmp_path, {ETC + "a.conf": f"{A}=1", USR + "a.conf": LARGE})
+    resolution = resolve(root=str(tmp_path))
+    assert [record.code for record in resolution.unseen] == []
+    assert resolution.certain
+
+
+LARGE = b"#" * ((1 << 20) + 1)
+
+
+def test_only_an_unread_file_that_may_decide_makes_a_winner_doubtful(tmp_path: Path) -> None:
+    build(
+        tmp_path,
+        {ETC + "50-large.conf": LARGE, ETC + "10-a.conf": f"{A}=1", ETC + "90-b.conf": f"{B}=1\nnet.ipv4.tcp_c* = 1"},
+    )
+    resolution = resolve(root=str(tmp_path), keys=[A, B, C])
+    large = "/etc/sysctl.d/50-large.conf"
+    assert resolution.doubts(A) == (large, large)
+    assert resolution.doubts(B) == ("", "")
+    # A glob gives way to any line that names the key.
+    assert resolution.doubts(C) == (large, large)
+    assert resolution.doubts("net.ipv4.other") == (large, large)
+
+
+def test_sysctl_conf_makes_only_the_reload_doubtful(tmp_path: Path) -> None:
+    build(tmp_path, {"etc/sysctl.conf": LARGE, ETC + "a.conf": f"{A}=1"})
+    assert resolve(root=str(tmp_path)).doubts(A) == ("", "/etc/sysctl.conf")
+
+
+def test_a_folder_that_cannot_be_listed_makes_everything_doubtful(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, {ETC + "a.conf": f"{A}=1", RUN + "b.conf": f"{A}=2"})
+    real = os.scandir
+
+    def deny(path: Any) -> Any:  # noqa: ANN401 - os.scandir's own
+        if str(path).endswith("run/sysctl.d"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    resolution = resolve(root=str(tmp_path))
+    assert resolution.doubts(A) == resolution.doubts(B) == ("/run/sysctl.d", "/run/sysctl.d")
 
 
 def test_credentials_are_told_and_not_read(tmp_path: Path) -> None:
@@ -168,6 +206,7 @@ def test_credentials_are_told_and_not_read(tmp_path: Path) -> None:
     resolution = resolve(root=str(tmp_path))
     assert [record.code for record in resolution.unseen] == ["sysctl_credential_ignored"]
     assert resolution.boot == {}
+    assert resolution.doubts(A) == ("/run/credentials/@system/sysctl.extra", "")
     assert not resolution.certain
 
 

@@ -80,6 +80,8 @@ def test_target(asked: Setting, current: str, target: str) -> None:
     ("asked", "current", "why"),
     [
         (setting("30 # seconds"), "60", "'30 # seconds' is not made of whole numbers"),
+        (setting(""), "60", "the value is empty"),
+        (setting("9" * 21), "60", f"the number {'9' * 21} has 21 digits, and the kernel's have 20 at most"),
         (setting("abc"), "60", "'abc' is not made of whole numbers"),
         (setting("1 2"), "60", "'1 2' has 2 numbers, and the kernel has 1 there"),
         (setting("1 2"), "4096 131072 6291456", ""),

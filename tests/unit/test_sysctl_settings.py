@@ -81,6 +81,14 @@ BOOLEAN = 'settings[0] (net.ipv4.tcp_syncookies): the value is the YAML boolean 
     [
         ("net.x=1", "settings is no list."),
         (["net.x"], "settings[0] is no mapping with key and value."),
+        (
+            [{"key": COOKIES, "value": "", "match": "at_most"}],
+            f"settings[0] ({COOKIES}): match at_most needs whole numbers, and the value is empty.",
+        ),
+        (
+            [{"key": COOKIES, "value": "9" * 60, "match": "at_most"}],
+            f"settings[0] ({COOKIES}): the number {'9' * 40} has 60 digits, and the kernel's have 20 at most.",
+        ),
         ([{"value": "1"}], "settings[0] has no key."),
         ([{"key": 5, "value": "1"}], "settings[0]: the key 5 is no text."),
         ([{"key": COOKIES}], f"settings[0] ({COOKIES}) has no value."),

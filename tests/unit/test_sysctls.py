@@ -125,9 +125,9 @@ def test_without_systemd_nothing_is_certain_if_a_file_says_something(host: Path)
 
 
 def test_an_unread_file_makes_nothing_certain(host: Path) -> None:
-    write(host, "etc/sysctl.d/a.conf", "\0")
+    write(host, "etc/sysctl.d/a.conf", "#" * ((1 << 20) + 1))
     (state,), unseen = read(host, SOMAXCONN)
-    assert unseen == ["sysctl_file_undecodable"]
+    assert unseen == ["sysctl_file_too_large"]
     assert not state.certain
 
 

@@ -34,6 +34,7 @@ _MAX_NAMES_TOLD = 3
 _SWAP = str.maketrans("./", "/.")
 _SYSTEMD_BLANK = " \t\n\r"
 _PROCPS_BLANK = " \t\n\v\f\r"
+_SYSTEMD_ENDS = re.compile("[\\0\r]")
 
 
 class Assignment(NamedTuple):
@@ -66,6 +67,16 @@ class Resolution(NamedTuple):
     unseen: tuple[Unseen, ...]
     certain: bool
     """Whether every file that could decide was read."""
+    boot_doubts: dict[str, str]
+    """By key, the file that was not read and may decide instead at boot, empty for none; under the empty key the one
+    for all keys that ``boot`` does not have."""
+    reload_doubts: dict[str, str]
+    """The same on reload."""
+
+    def doubts(self, key: str) -> tuple[str, str]:
+        """Return the file that was not read and may decide ``key`` at boot, and the one on reload; empty for none."""
+        at_boot = self.boot_doubts.get(key, self.boot_doubts[""])
+        return at_boot, self.reload_doubts.get(key, self.reload_doubts[""])
 
 
 class _Line(NamedTuple):
@@ -87,6 +98,8 @@ class _Look:
     def __init__(self, root: str, overlay: Mapping[str, bytes | None] | None = None) -> None:
         self.files = RootedFiles(root)
         self.misses: dict[str, list[str]] = {}
+        self.unread: set[str] = set()
+        self.unlisted = ""
         self._overlay = dict(overlay or {})
         self._contents = dict(self._overlay)
 
@@ -114,6 +127,7 @@ class _Look:
             names = []
         except OSError:
             self.missed("sysctl_file_unreadable", directory)
+            self.unlisted = directory
             names = []
         return [name for name in names if name not in laid] + [name for name in laid if laid[name] is not None]
 
@@ -139,13 +153,11 @@ class _Look:
             return None
         except OSError:
             self.missed("sysctl_file_unreadable", file.path)
-            return None
-        if len(data) > _MAX_FILE_BYTES:
-            self.missed("sysctl_file_too_large", file.path)
-        elif b"\0" in data:
-            self.missed("sysctl_file_undecodable", file.path)
         else:
-            return data
+            if len(data) <= _MAX_FILE_BYTES:
+                return data
+            self.missed("sysctl_file_too_large", file.path)
+        self.unread.add(file.resolved)
         return None
 
 
@@ -188,11 +200,14 @@ def resolve(
     reload_files = _visible(look, dot_files=True)
     if look.is_regular(_RELOAD_LAST):
         reload_files.append(_File(_RELOAD_LAST, look.files.locate(_RELOAD_LAST) or _RELOAD_LAST, ()))
-    boot, overridden = _boot(look, boot_files, known)
+    boot, overridden, by_glob = _boot(look, boot_files, known)
+    boot_doubts = _doubts(look, boot_files, boot, by_glob)
     for path in _CREDENTIALS:
         if look.files.is_regular(path):
             look.missed("sysctl_credential_ignored", path)
-    winners = _reload(look, reload_files, known, old=_is_old_procps(look))
+            # Read after every file.
+            boot_doubts = dict.fromkeys(boot_doubts, path)
+    winners, by_glob = _reload(look, reload_files, known, old=_is_old_procps(look))
     unseen = look.unseen()
     # A hidden file decides nothing: failing to read it makes nothing uncertain.
     shadowed, masked = _hidden(look, boot_files)
@@ -204,6 +219,8 @@ def resolve(
         masked=masked,
         unseen=unseen,
         certain=not unseen,
+        boot_doubts=boot_doubts,
+        reload_doubts=_doubts(look, reload_files, winners, by_glob),
     )
 
 
@@ -250,13 +267,17 @@ def _visible(look: _Look, *, dot_files: bool) -> list[_File]:
         files.append(_File(path, look.files.locate(path) or path, tuple(hidden)))
     if len(found) > _MAX_FILES:
         look.missed("sysctl_files_too_many", f"{len(found) - _MAX_FILES} files")
+        look.unlisted = _DIRECTORIES[0]
     return files
 
 
 def _boot(
     look: _Look, files: list[_File], known: list[str]
-) -> tuple[dict[str, Assignment], dict[str, tuple[Assignment, ...]]]:
-    """Apply the rules of systemd-sysctl: one value a key, explicit before glob, ``-key`` takes a key out."""
+) -> tuple[dict[str, Assignment], dict[str, tuple[Assignment, ...]], set[str]]:
+    """Apply the rules of systemd-sysctl: one value a key, explicit before glob, ``-key`` takes a key out.
+
+    Returns the winners, the losers, and the keys whose winner is a glob.
+    """
     options: dict[str, tuple[str | None, Assignment]] = {}
     candidates: dict[str, list[Assignment]] = {}
     for file in files:
@@ -282,7 +303,19 @@ def _boot(
         for path, lines in candidates.items()
         if lines != [winners.get(path)]
     }
-    return {sysctl_key(path): winner for path, winner in winners.items()}, losers
+    by_glob = {sysctl_key(path) for path in winners.keys() - options.keys()}
+    return {sysctl_key(path): winner for path, winner in winners.items()}, losers, by_glob
+
+
+def _doubts(look: _Look, files: list[_File], winners: Mapping[str, Assignment], by_glob: set[str]) -> dict[str, str]:
+    """Return which unread file may decide instead of each winner: a later one, or any where a glob wins."""
+    unread = [(at, _shown(file.path)) for at, file in enumerate(files) if file.resolved in look.unread]
+    first, last = (unread[0][1], unread[-1]) if unread else ("", (-1, ""))
+    if look.unlisted:
+        first, last = first or look.unlisted, (len(files), last[1] or look.unlisted)
+    place = {_shown(file.path): at for at, file in enumerate(files)}
+    later = {key: last[1] if key in by_glob or place[line.file] < last[0] else "" for key, line in winners.items()}
+    return {"": first, **later}
 
 
 def _is_old_procps(look: _Look) -> bool:
@@ -299,10 +332,10 @@ def _is_old_procps(look: _Look) -> bool:
     return False
 
 
-def _reload(look: _Look, files: list[_File], known: list[str], *, old: bool) -> dict[str, Assignment]:
+def _reload(look: _Look, files: list[_File], known: list[str], *, old: bool) -> tuple[dict[str, Assignment], set[str]]:
     """Apply the rules of procps: every line in order, globs only to keys that no line names.
 
-    An ``old`` procps knows no globs and skips a line without a value.
+    An ``old`` procps knows no globs and skips a line without a value. Returns the winners and which are globs.
     """
     lines = [
         (line, Assignment(line.value or "", _shown(file.path), line.number))
@@ -318,7 +351,7 @@ def _reload(look: _Look, files: list[_File], known: list[str], *, old: bool) -> 
         for path in _targets(line, known):
             if not line.glob or path not in named:
                 winners[sysctl_key(path)] = assignment
-    return winners
+    return winners, {key for key in winners if sysctl_path(key) not in named}
 
 
 def _hidden(look: _Look, files: list[_File]) -> tuple[dict[str, tuple[Assignment, ...]], tuple[str, ...]]:
@@ -341,13 +374,23 @@ def _hidden(look: _Look, files: list[_File]) -> tuple[dict[str, tuple[Assignment
 
 
 def _parse(content: bytes | None, *, procps: bool) -> list[_Line]:
-    """Split a file into assignments and ``-key`` exclusions; other lines are skipped as both loaders do."""
+    """Split a file into assignments and ``-key`` exclusions; other lines are skipped as both loaders do.
+
+    A zero byte or a carriage return ends a line for systemd; procps reads nothing between a zero byte and the end of
+    the line (measured).
+    """
     if content is None:
         return []
     blank = _PROCPS_BLANK if procps else _SYSTEMD_BLANK
     lines = []
     # Comments in old encodings must not hide the assignments beside them.
-    for number, raw in enumerate(content.decode("utf-8", "backslashreplace").split("\n"), start=1):
+    whole = enumerate(content.decode("utf-8", "backslashreplace").split("\n"), start=1)
+    parts = (
+        (number, part)
+        for number, raw in whole
+        for part in ([raw.partition("\0")[0]] if procps else _SYSTEMD_ENDS.split(raw))
+    )
+    for number, raw in parts:
         text = raw.strip(blank)
         if not text or text[0] in "#;":
             continue

@@ -23,7 +23,12 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.file_changes im
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import RefusedPath, kind_of, read_state
 from ansible_collections.lastack.linux.plugins.module_utils.tune.harmful_lines import find_harmful, plan_removal
 from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import PATH, open_ledger
-from ansible_collections.lastack.linux.plugins.module_utils.tune.match import satisfies
+from ansible_collections.lastack.linux.plugins.module_utils.tune.match import satisfies, unvetted
+from ansible_collections.lastack.linux.plugins.module_utils.tune.own_files import (
+    edited_by_hand,
+    left_behind,
+    unknown_to_the_ledger,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.tune.plan import KEEP, View, plan
 from ansible_collections.lastack.linux.plugins.module_utils.tune.port_gate import PortGate
 from ansible_collections.lastack.linux.plugins.module_utils.tune.restore import SYSCTL, restore
@@ -33,10 +38,12 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.results import 
     KeyResult,
     differences,
 )
+from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import read_runtime
 from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime_changes import Outcome, apply_runtime
+from ansible_collections.lastack.linux.plugins.module_utils.tune.unnamed_keys import take_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import PortPressure
     from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import Resolution
@@ -93,6 +100,7 @@ def apply_baseline(asked: Baseline) -> BaselineResult:
 
 def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
     existing = read_state(asked.path, root=asked.root) if asked.persist else None
+    remarks = [] if asked.persist else [left_behind(asked.path, root=asked.root)]
     if existing is not None and not is_ours(existing.content) and not asked.force:
         raise RefusedPath(
             f"{asked.path} is there and was not written by this module; give another path, or force: what it holds now "
@@ -101,11 +109,14 @@ def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
     lines = dropin_lines(existing.content) if existing is not None and is_ours(existing.content) else {}
     harmful, edits = _harmful(asked)
     planned: dict[str, bytes | None] = {edit.path: edit.content for edit in edits}
-    keys = _existing(asked)
+    named = {setting.key for setting in asked.settings}
+    dropped = [key for key in lines if key not in named]
+    keys = _existing(asked, [*named, *dropped])
     others = resolve(root=asked.root, keys=keys, overlay={**planned, asked.path: _SILENT}) if asked.persist else None
     view = View(
         others=others,
         lines=lines,
+        recorded=dict(ledger.runtime),
         gate=PortGate(
             asked.settings,
             applied_before=lines.keys() | ledger.runtime.keys(),
@@ -118,11 +129,13 @@ def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
     )
     plans = [plan(setting, view) for setting in asked.settings]
     outcomes = apply_runtime(plans, ledger, proc=asked.proc, check=asked.check)
+    unnamed = take_back(dropped, ledger, others, path=asked.path, proc=asked.proc, check=asked.check)
     file_error = ""
     changes: list[FileChange] = []
     if asked.persist:
-        content = dropin_content(_dropin(outcomes, lines))
+        content = dropin_content(_dropin(outcomes, lines, asked.never))
         dropin = FilePlan(asked.path, existing, content)
+        remarks.append(edited_by_hand(asked.path, existing, content, ledger))
         file_error = _change(dropin, ledger, asked, changes)
         planned[asked.path] = content
         if file_error:
@@ -139,8 +152,11 @@ def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
     judged = asked.persist and not file_error
     results = [_result(outcome, files, asked.path, judged=judged) for outcome in outcomes]
     failed = [one.key for one, outcome in zip(results, outcomes) if outcome.fails or one.status == "shadowed"]
+    results += [_with_winners(one, files) for one in unnamed]
+    failed += [one.key for one in unnamed if one.status == "failed"]
     return _answer(asked, files, results, changes)._replace(
         failed_keys=tuple(failed),
+        remarks=tuple(filter(None, remarks)),
         file_error=file_error,
         harmful=tuple(harmful),
         managers=tuple(_managers(asked)),
@@ -154,31 +170,39 @@ def _absent(asked: Baseline, ledger: Ledger) -> BaselineResult:
     named = [setting.key for setting in asked.settings] or list(lines)
     content = dropin_content(line for key, line in lines.items() if key not in named) if ours else None
     changes: list[FileChange] = []
+    remark = edited_by_hand(asked.path, existing, content, ledger) if ours else ""
     file_error = _change(FilePlan(asked.path, existing, content), ledger, asked, changes) if ours else ""
     planned: dict[str, bytes | None] = {asked.path: content} if asked.check and ours and not file_error else {}
     files = resolve(root=asked.root, keys=named, overlay=planned)
-    results = [
-        KeyResult(
-            key=key,
-            status="changed" if key in lines and not file_error else "ok",
-            match="",
-            wanted="",
-            before=None,
-            after=None,
-            boot=files.boot.get(key),
-            reload=files.reload.get(key),
-            shadowed_by="",
-            reason="",
-            error="",
-        )
-        for key in named
-    ]
+    gone = set() if file_error else lines.keys()
+    results = [_with_winners(_taken_out(key, asked, gone=key in gone), files) for key in named]
     if file_error:
         file_error = f"{asked.path} could not be changed ({file_error})."
-    return _answer(asked, files, results, changes)._replace(file_error=file_error)
+    return _answer(asked, files, results, changes)._replace(file_error=file_error, remarks=(remark,) if remark else ())
+
+
+def _taken_out(key: str, asked: Baseline, *, gone: bool) -> KeyResult:
+    try:
+        now: str | None = read_runtime(key, proc=asked.proc)
+    except OSError:
+        now = None
+    return KeyResult(
+        key=key,
+        status="changed" if gone else "ok",
+        match="",
+        wanted="",
+        before=now,
+        after=now,
+        boot=None,
+        reload=None,
+        shadowed_by="",
+        reason="its line left the file; what runs stays" if gone else "",
+        error="",
+    )
 
 
 def _restored(asked: Baseline, ledger: Ledger) -> BaselineResult:
+    lost = unknown_to_the_ledger(ledger, root=asked.root)
     answers = restore(
         ledger,
         what=frozenset({SYSCTL}),
@@ -199,18 +223,23 @@ def _restored(asked: Baseline, ledger: Ledger) -> BaselineResult:
     ]
     files = resolve(root=asked.root)
     answer = _answer(asked, files, [], [])
-    return answer._replace(changed=bool(done), restored=tuple(answers), diff=diff, unseen=())
+    return answer._replace(changed=bool(done), restored=tuple(answers), diff=diff, unseen=(), file_error=lost)
 
 
-def _dropin(outcomes: Sequence[Outcome], lines: Mapping[str, Line]) -> list[Line]:
-    """Return the lines of the drop-in: what the kernel accepted, in the order of the settings."""
+def _dropin(outcomes: Sequence[Outcome], lines: Mapping[str, Line], never: Mapping[str, str]) -> list[Line]:
+    """Return the lines of the drop-in: what the kernel accepted, in the order of the settings.
+
+    A key that could not be set keeps the line that it has, unless nobody should ever write that.
+    """
     found = []
     for outcome in outcomes:
         setting = outcome.plan.setting
         if not setting.persist:
             continue
         if outcome.line == KEEP and setting.key in lines:
-            found.append(lines[setting.key]._replace(reason=setting.reason))
+            line = lines[setting.key]
+            if setting.key not in never and not unvetted(setting._replace(value=line.value)):
+                found.append(line)
         elif outcome.gets_line:
             asked = outcome.plan.target if outcome.status == "clamped" else ""
             found.append(Line(setting.key, outcome.after or "", asked, setting.reason))
@@ -227,18 +256,33 @@ def _result(outcome: Outcome, files: Resolution, path: str, *, judged: bool) -> 
                 winner = "a line that excludes the key" if line is None else line.place
                 status, reason = "shadowed", f"{winner} wins {when}"
                 break
-    return KeyResult(
+    told = KeyResult(
         key=setting.key,
         status=status,
         match=setting.match,
         wanted=outcome.plan.asked,
         before=outcome.plan.before,
         after=outcome.after,
-        boot=boot,
-        reload=reload,
+        boot=None,
+        reload=None,
         shadowed_by=winner,
         reason=reason,
         error=outcome.error,
+    )
+    return _with_winners(told, files)
+
+
+def _with_winners(result: KeyResult, files: Resolution) -> KeyResult:
+    """Add the lines that decide at boot and on reload, or the file that keeps that from being certain."""
+    at_boot, on_reload = files.doubts(result.key)
+    unread = at_boot or on_reload
+    # What is no longer there has no line that anybody waits for.
+    if unread and result.status not in ("shadowed", "absent"):
+        doubt = f"not certain: {unread} was not read"
+        result = result._replace(reason=f"{result.reason.rstrip('.')}; {doubt}" if result.reason else doubt)
+    return result._replace(
+        boot=None if at_boot else files.boot.get(result.key),
+        reload=None if on_reload else files.reload.get(result.key),
     )
 
 
@@ -299,8 +343,8 @@ def _managers(asked: Baseline) -> list[Manager]:
     return found
 
 
-def _existing(asked: Baseline) -> list[str]:
-    paths = {setting.key: f"{asked.proc}/sys/{sysctl_path(setting.key)}" for setting in asked.settings}
+def _existing(asked: Baseline, keys: Iterable[str]) -> list[str]:
+    paths = {key: f"{asked.proc}/sys/{sysctl_path(key)}" for key in keys}
     return [key for key, path in paths.items() if os.path.isfile(path)]  # noqa: PTH113 - never raises
 
 

@@ -54,9 +54,16 @@ def dropin_content(lines: Iterable[Line]) -> bytes | None:
 
 def dropin_lines(content: bytes) -> dict[str, Line]:
     """Return the lines of a file that ``dropin_content`` made, by key and in their order."""
-    text = content.decode("utf-8", "replace")
-    asked = {match[1]: match[2] for match in map(_LESS.fullmatch, text.split("\n")) if match}
-    return {key: Line(key, line.value, asked.get(key, "")) for key, line in parse_file(content)}
+    text = content.decode("utf-8", "replace").split("\n")
+    found = {}
+    for key, line in parse_file(content):
+        above = line.line - 2
+        less = _LESS.fullmatch(text[above]) if above >= 0 else None
+        asked = less[2] if less and less[1] == key else ""
+        above -= 1 if asked else 0
+        told = above >= 0 and text[above].startswith("# ") and text[above] not in _HEADER
+        found[key] = Line(key, line.value, asked, text[above][2:] if told else "")
+    return found
 
 
 def is_ours(content: bytes) -> bool:

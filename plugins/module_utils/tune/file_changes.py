@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import (
     FileState,
     RefusedPath,
+    check_writable,
     read_state,
     remove_file,
     write_file,
@@ -40,13 +39,14 @@ def change_file(wanted: FilePlan, ledger: Ledger, *, root: str, check: bool) -> 
     """Bring one file to its planned content; returns why that failed, in one clause, empty when it did not.
 
     Owner, mode and SELinux context stay as they are. With ``check`` nothing is written, and a file system that is
-    read-only is told. Raises ``LedgerError`` when the ledger cannot be written.
+    read-only or full is told. Raises ``LedgerError`` when the ledger cannot be written.
     """
     path, state, content = wanted
-    if check:
-        return _predict(path, root)
     try:
         ledger.record_file(path, content)
+        if check:
+            check_writable(path, root=root, size=None if content is None else len(content))
+            return ""
         if content is None:
             remove_file(path, root=root)
         else:
@@ -60,17 +60,3 @@ def change_file(wanted: FilePlan, ledger: Ledger, *, root: str, check: bool) -> 
         return "it was written and reads differently"
     ledger.confirm_file(path)
     return ""
-
-
-def _predict(path: str, root: str) -> str:
-    directory = os.path.dirname(path)  # noqa: PTH120 - no Path needed
-    while directory != "/" and not os.path.lexists(f"{root.rstrip('/')}{directory}"):
-        directory = os.path.dirname(directory)  # noqa: PTH120 - the same
-    where = f"{root.rstrip('/')}{directory}" or "/"
-    try:
-        if os.access(where, os.W_OK | os.X_OK):
-            return ""
-        read_only = os.statvfs(where).f_flag & os.ST_RDONLY
-        return os.strerror(errno.EROFS if read_only else errno.EACCES)
-    except OSError as error:
-        return error.strerror or str(error)

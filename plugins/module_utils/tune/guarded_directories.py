@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RefusedPath", "flush_directory", "make_directory", "open_directory", "remove_directory", "rightful_owner"]
+__all__ = [
+    "RefusedPath",
+    "check_room",
+    "flush_directory",
+    "make_directory",
+    "open_directory",
+    "remove_directory",
+    "rightful_owner",
+]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o755
@@ -83,6 +91,24 @@ def remove_directory(path: str, *, root: str = "/") -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
             raise
+
+
+def check_room(directory: int, path: str, size: int | None = None) -> None:
+    """Raise the ``OSError`` that writing ``size`` bytes to a new file in ``directory`` would meet, where that shows.
+
+    A read-only file system is ``EROFS``, a missing right ``EACCES``, a full disk ``ENOSPC``. ``None``: nothing is
+    written, only removed. ``path`` is what the error names.
+    """
+    status = os.fstatvfs(directory)
+    number = 0
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):
+        number = errno.EROFS if status.f_flag & os.ST_RDONLY else errno.EACCES
+    elif size is not None:
+        # A file system without a limit says 0 of 0.
+        full = bool(status.f_blocks) and status.f_bfree * status.f_frsize < size
+        number = errno.ENOSPC if full or (status.f_files and not status.f_ffree) else 0
+    if number:
+        raise OSError(number, os.strerror(number), path)
 
 
 def flush_directory(descriptor: int) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_directories import (
     RefusedPath,
+    check_room,
     flush_directory,
     make_directory,
     open_directory,
@@ -156,18 +157,14 @@ def remove_file(path: str, *, root: str = "/") -> None:
         return
 
 
-def check_writable(path: str, *, root: str = "/") -> None:
-    """Raise what ``write_file`` or ``remove_file`` would raise for this path, as far as that shows beforehand.
+def check_writable(path: str, *, root: str = "/", size: int | None = None) -> None:
+    """Raise what ``write_file`` of ``size`` bytes, or ``remove_file``, would raise, as far as that shows beforehand.
 
-    A read-only file system is ``EROFS``, a missing right ``EACCES``, a missing directory above the one that would be
-    made ``ENOENT``.
+    The errors are those of ``check_room``; a missing directory above the one that would be made is ``ENOENT``.
     """
     directory = missing_directory(path, root=root) or path
     with open_directory(directory.rpartition("/")[0], root=root) as descriptor:
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
-            read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
-            number = errno.EROFS if read_only else errno.EACCES
-            raise OSError(number, os.strerror(number), path)
+        check_room(descriptor, path, size)
 
 
 def remove_leftover(path: str, *, root: str = "/") -> None:

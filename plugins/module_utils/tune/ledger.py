@@ -38,6 +38,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger_store im
     MAX_BYTES,
     PATH,
     LedgerError,
+    check_text,
     open_locked,
     read_entries,
     remove_ledger,
@@ -71,8 +72,8 @@ def digest(content: bytes | None) -> str:
 class Ledger:
     """What was before, by subject; each ``record`` is on disk when it returns. Made by :func:`open_ledger`.
 
-    In check mode the same calls change only this object. Methods raise ``LedgerError`` when the ledger cannot be
-    written; then what was to be recorded must not be changed.
+    In check mode the same calls change only this object, and fail as they would. Methods raise ``LedgerError`` when the
+    ledger cannot be written; then what was to be recorded must not be changed.
     """
 
     def __init__(self, entries: Entries, *, directory: int | None, root: str, proc: str) -> None:
@@ -178,14 +179,16 @@ class Ledger:
             )
 
     def _save(self, entries: Entries) -> None:
-        if self._directory is not None:
-            text = render(entries)
-            if len(text) > MAX_BYTES:
-                raise LedgerError(f"{PATH} would be larger than {MAX_BYTES} bytes; nothing more was changed.")
-            try:
+        text = render(entries)
+        if len(text) > MAX_BYTES:
+            raise LedgerError(f"{PATH} would be larger than {MAX_BYTES} bytes; nothing more was changed.")
+        try:
+            if self._directory is None:
+                check_text(text, self._root)
+            else:
                 write_text(self._directory, text)
-            except OSError as error:
-                raise LedgerError(f"{PATH} cannot be written ({error.strerror}); nothing more was changed.") from error
+        except OSError as error:
+            raise LedgerError(f"{PATH} cannot be written ({error.strerror}); nothing more was changed.") from error
         # In place, because the views of runtime, files and processes stay.
         if entries.runtime is not self._entries.runtime:
             _refill(self._entries.runtime, entries.runtime)

@@ -15,6 +15,7 @@ import time
 from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import try_read_head
 from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_directories import (
     RefusedPath,
+    check_room,
     flush_directory,
     make_directory,
     open_directory,
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_BYTES",
     "PATH",
     "LedgerError",
+    "check_text",
     "open_locked",
     "read_entries",
     "remove_ledger",
@@ -65,12 +67,11 @@ def open_locked(*, root: str, proc: str, check: bool, wait_s: float) -> int | No
             with open_directory(DIRECTORY, root=root) as opened:
                 directory = os.dup(opened)
         except FileNotFoundError as error:
-            if check:
+            if check and _can_be_made(root):
                 return None
             raise LedgerError(f"{DIRECTORY} cannot be made ({error.strerror}); nothing was changed.") from error
         except OSError as error:
-            hint = "; become root" if isinstance(error, PermissionError) else ""
-            raise LedgerError(f"{DIRECTORY} cannot be used ({error.strerror}{hint}); nothing was changed.") from error
+            raise _unusable(error) from error
         try:
             _check_private(directory)
             if check:
@@ -83,6 +84,23 @@ def open_locked(*, root: str, proc: str, check: bool, wait_s: float) -> int | No
             os.close(directory)
             raise
         os.close(directory)
+
+
+def _can_be_made(root: str) -> bool:
+    """Whether the ledger's directory is missing and its parent is there; raises what making it would raise."""
+    try:
+        with open_directory(DIRECTORY.rpartition("/")[0], root=root) as parent:
+            check_room(parent, DIRECTORY, 0)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unusable(error) from error
+    return True
+
+
+def _unusable(error: OSError) -> LedgerError:
+    hint = "; become root" if isinstance(error, PermissionError) else ""
+    return LedgerError(f"{DIRECTORY} cannot be used ({error.strerror}{hint}); nothing was changed.")
 
 
 def _check_private(directory: int) -> None:
@@ -164,6 +182,12 @@ def _is_link(directory: int) -> bool:
         return stat.S_ISLNK(os.stat(_NAME, dir_fd=directory, follow_symlinks=False).st_mode)
     except OSError:
         return False
+
+
+def check_text(text: bytes, root: str) -> None:
+    """Raise what ``write_text`` would raise, as far as that shows beforehand; a missing directory is no error."""
+    with contextlib.suppress(FileNotFoundError), open_directory(DIRECTORY, root=root) as directory:
+        check_room(directory, PATH, len(text))
 
 
 def write_text(directory: int, text: bytes) -> None:

@@ -13,7 +13,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_value
     ports,
     same_value,
 )
-from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import is_whole
+from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import is_whole, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +75,10 @@ def unfit(setting: Setting, current: str) -> str:
         return "" if fits else f"{setting.value[:80]!r} is no list of ports and ranges"
     if setting.key in _TEXT_KEYS or not is_whole(current):
         return ""
+    if not setting.value:
+        return "the value is empty"
+    if too_large(setting.value):
+        return too_large(setting.value)
     if not is_whole(setting.value):
         return f"{setting.value[:80]!r} is not made of whole numbers"
     have, want = len(numbers(current)), len(numbers(setting.value))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_files import Assignment, Resolution
     from ansible_collections.lastack.linux.plugins.module_utils.tune.dropin import Line
+    from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import RuntimeEntry
     from ansible_collections.lastack.linux.plugins.module_utils.tune.port_gate import PortGate
     from ansible_collections.lastack.linux.plugins.module_utils.tune.settings import Setting
 
@@ -42,6 +43,8 @@ WRITE, KEEP, NONE = "write", "keep", "none"
 """The key's line in the drop-in: with the value that runs in the end, as it is there now, or none."""
 
 _RANGE = "net.ipv4.ip_local_port_range"
+_CONTROL, _CONTROLS = "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_available_congestion_control"
+_MAX_MODULES_BYTES = 1 << 24
 _FIRST_UNPRIVILEGED = "net.ipv4.ip_unprivileged_port_start"
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
@@ -54,6 +57,8 @@ class View(NamedTuple):
     """What the files say without ours; ``None`` where nothing is persisted."""
     lines: Mapping[str, Line]
     """The lines of our file now."""
+    recorded: Mapping[str, RuntimeEntry]
+    """What the ledger knows of sysctls."""
     gate: PortGate
     enclosed: str
     """What this process is enclosed in; empty on the machine itself."""
@@ -91,15 +96,16 @@ def plan(given: Setting, view: View) -> Plan:
     objection = _forbidden(draft) or _misshapen(draft, before)
     if objection is not None:
         return objection
-    setting, place = _with_files(setting, before, view.others)
-    target = target_of(setting, before)
+    theirs = _not_ours(setting, before, view)
+    setting, place = _with_files(setting, theirs, view.others)
+    target = target_of(setting, theirs)
     closed = setting.gated or view.gate.closed(setting)
     if same_value(setting.key, before, target):
         stronger = bool(draft.asked) and not same_value(setting.key, before, draft.asked)
-        line = NONE if closed or set_elsewhere(given, view.others) else WRITE
+        line = KEEP if closed else NONE if set_elsewhere(given, view.others) else WRITE
         return draft._replace(setting=setting, status="kept" if stronger else "ok", line=line)
     if closed:
-        return draft._replace(status="gated", reason=closed, line=NONE)
+        return draft._replace(status="gated", reason=closed)
     if place:
         draft = draft._replace(reason=f"{place} asks for more, and that stays")
     draft = draft._replace(
@@ -129,6 +135,8 @@ def set_elsewhere(setting: Setting, others: Resolution | None) -> bool:
     """
     if others is None or setting.match == "exact":
         return False
+    if any(others.doubts(setting.key)):
+        return False
     found = (others.boot.get(setting.key), others.reload.get(setting.key))
     return all(line is not None and _good(setting, line) for line in found)
 
@@ -139,7 +147,7 @@ def _good(setting: Setting, line: Assignment) -> bool:
 
 def _forbidden(draft: Plan) -> Plan | None:
     why = draft.setting.never or unvetted(draft.setting)
-    return draft._replace(status="never", reason=why, line=NONE, fails=True) if why else None
+    return draft._replace(status="never", reason=why, fails=True) if why else None
 
 
 def _misshapen(draft: Plan, before: str) -> Plan | None:
@@ -155,6 +163,19 @@ def _unread(draft: Plan, error: OSError, view: View) -> Plan:
         return draft._replace(status="absent", reason=f"this kernel or namespace has no {key}{hint}")
     why = f"{key} cannot be read ({error.strerror}), so that it could not be restored."
     return draft._replace(status="invalid", error=why, fails=True)
+
+
+def _not_ours(setting: Setting, before: str, view: View) -> str:
+    """Return the value that would run without us: the ledger's, where what runs is what an earlier call set.
+
+    A value of ours is nobody's stronger one. What depends on nothing but what runs is held against that: ``exact``,
+    and an empty list that was filled with the ports of listeners.
+    """
+    entry = view.recorded.get(setting.key)
+    if entry is None or setting.match == "exact" or not setting.value:
+        return before
+    ours = any(value is not None and same_value(setting.key, before, value) for value in (entry.set, entry.pending))
+    return entry.before if ours else before
 
 
 def _with_files(setting: Setting, before: str, others: Resolution | None) -> tuple[Setting, str]:
@@ -207,6 +228,9 @@ def _writable(draft: Plan, view: View) -> Plan:
 
 def _predicted_refusal(draft: Plan, view: View) -> OSError | None:
     setting = draft.setting
+    if setting.key == _CONTROL and not _can_be_loaded(draft.target, view.proc):
+        # net/ipv4/tcp_cong.c, tcp_set_default_congestion_control.
+        return OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     fits = _in_range(setting, draft.target)
     if fits and setting.key == _RANGE:
         low, high = numbers(draft.expected)[:2]
@@ -217,6 +241,21 @@ def _predicted_refusal(draft: Plan, view: View) -> OSError | None:
             first = 1
         fits = first <= low <= high
     return None if fits else OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _can_be_loaded(algorithm: str, proc: str) -> bool:
+    """Whether the kernel has a congestion control algorithm, or may load its module; also where that is not known."""
+    try:
+        if algorithm in read_runtime(_CONTROLS, proc=proc).split():
+            return True
+        release = read_runtime("kernel.osrelease", proc=proc)
+        with open(f"/lib/modules/{release}/modules.dep", encoding="utf-8") as file:  # noqa: PTH123 - no Path needed
+            return f"/tcp_{algorithm}.ko" in file.read(_MAX_MODULES_BYTES)
+    except FileNotFoundError as error:
+        # No list of modules: nothing is loaded.
+        return "/modules.dep" not in str(error.filename)
+    except (OSError, ValueError):
+        return True
 
 
 def _in_range(setting: Setting, text: str) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,8 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import 
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import (
         FileEntry,
         Ledger,
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
         RuntimeEntry,
     )
 
-__all__ = ["NOFILE", "SYSCTL", "Restored", "restore"]
+__all__ = ["NOFILE", "SYSCTL", "Restored", "restore", "restore_runtimes"]
 
 SYSCTL = "sysctl"
 NOFILE = "nofile"
@@ -103,6 +106,19 @@ def restore(  # noqa: PLR0913 - keyword arguments; each is one side of the host
     return answers
 
 
+def restore_runtimes(
+    ledger: Ledger, keys: Iterable[str], *, proc: str = "/proc", check: bool = False
+) -> list[Restored]:
+    """Bring back these sysctls alone, as ``restore`` does; a key that the ledger does not know has no answer."""
+    answers = [
+        _restore_runtime(key, ledger.runtime[key], proc=proc, force=False, check=check)
+        for key in keys
+        if key in ledger.runtime
+    ]
+    ledger.forget(runtime=[answer.subject for answer in answers if answer.status in ("restored", "unchanged")])
+    return answers
+
+
 def _restore_file(path: str, entry: FileEntry, *, root: str, force: bool, check: bool) -> Restored:
     answer = Restored(path, "file", "restored", None, _text(entry.before), None)
     try:
@@ -126,6 +142,9 @@ def _restore_file(path: str, entry: FileEntry, *, root: str, force: bool, check:
     except RefusedPath as error:
         return answer._replace(status="failed", after=answer.before, error=str(error))
     except OSError as error:
+        if answer.status == "unchanged" and error.errno == errno.EROFS:
+            # What a killed run may have left beside it harms nobody.
+            return answer
         return answer._replace(status="failed", after=answer.before, error=_failure(path, error))
     return answer
 

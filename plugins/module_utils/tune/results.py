@@ -25,14 +25,15 @@ class KeyResult(NamedTuple):
     key: str
     status: str
     """``ok``, ``changed``, ``kept`` (something stronger was there), ``clamped`` (the kernel made another value of
-    it), ``absent``, ``read_only``, ``shadowed`` (another file wins), ``invalid``, ``never`` or ``gated``."""
+    it), ``absent``, ``read_only``, ``shadowed`` (another file wins), ``invalid``, ``never`` or ``gated``; of a key that
+    is no longer named ``restored``, ``conflict``, ``failed``, ``absent`` or ``ok``."""
     match: str
     wanted: str
     before: str | None
     """As the kernel showed it, white space collapsed; ``None`` where there is no such key or it was not read."""
     after: str | None
     boot: Assignment | None
-    """The line that systemd-sysctl applies at the next boot."""
+    """The line that systemd-sysctl applies at the next boot; ``None`` also where that is not certain."""
     reload: Assignment | None
     """The line that stands after ``sysctl --system``."""
     shadowed_by: str
@@ -67,6 +68,8 @@ class BaselineResult(NamedTuple):
     managers: tuple[Manager, ...]
     """Who else would set one of the keys to something weaker, later than the files of sysctl.d."""
     unseen: tuple[Unseen, ...]
+    remarks: tuple[str, ...] = ()
+    """What an operator should know and nothing shows otherwise, a sentence each."""
 
 
 def differences(keys: Sequence[KeyResult], files: Sequence[FileChange]) -> list[dict[str, str]]:
@@ -128,6 +131,7 @@ def as_return(result: BaselineResult) -> dict[str, Any]:
         "removed_lines": [one.place for one in result.harmful if one.removed],
         "managers": _plain(result.managers),
         "unseen": _plain(result.unseen),
+        "remarks": list(result.remarks),
         "diff": result.diff,
     }
 

@@ -46,13 +46,13 @@ def apply_runtime(plans: Sequence[Plan], ledger: Ledger, *, proc: str, check: bo
     All are on record before the first is written. With ``check`` nothing is written and each plan is its outcome.
     Raises ``LedgerError`` when the ledger cannot be written; killed or failed halfway, the next run goes on from there.
     """
-    if check:
-        return [_as_planned(one) for one in plans]
     changes = [one for one in plans if one.status == "changed"]
     if not changes:
         return [_as_planned(one) for one in plans]
     known = dict(ledger.runtime)
     ledger.record_runtimes([(one.setting.key, one.before or "", one.target) for one in changes])
+    if check:
+        return [_as_planned(one) for one in plans]
     outcomes = [_set(one, proc) if one.status == "changed" else _as_planned(one) for one in plans]
     accepted: dict[str, str] = {}
     untouched = []

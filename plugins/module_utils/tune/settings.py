@@ -14,7 +14,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_value
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["MATCHES", "NEEDS", "SCOPES", "Setting", "SettingsError", "is_whole", "parse_settings"]
+__all__ = ["MATCHES", "NEEDS", "SCOPES", "Setting", "SettingsError", "is_whole", "parse_settings", "too_large"]
 
 MATCHES = ("exact", "at_least", "at_most", "wider", "union")
 """How the value that runs is held against the value that is asked for."""
@@ -26,6 +26,8 @@ NEEDS = ("", "port_pressure")
 
 _MAX_VALUE = 1 << 16
 _LONGEST_KEY = 255
+# More digits than a number of the kernel's can have.
+_LARGE = re.compile(r"-?[0-9]{21,}", re.ASCII)
 _PART = re.compile(r"[^\s/*?\[\]=#;\\]+")
 _BOOLEANS = {"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}
 _PAIR = 2
@@ -84,6 +86,12 @@ def is_whole(text: str) -> bool:
     """Whether a text is whole numbers and nothing else."""
     fields = text.split()
     return bool(fields) and len(numbers(text)) == len(fields)
+
+
+def too_large(text: str) -> str:
+    """Return that a number is larger than any of the kernel's, in one clause; empty when none is."""
+    large = next((field for field in text.split() if _LARGE.fullmatch(field)), "")
+    return f"the number {large[:40]} has {len(large)} digits, and the kernel's have 20 at most" if large else ""
 
 
 def _setting(place: str, entry: object, *, values: bool) -> Setting:
@@ -152,6 +160,11 @@ def _value(place: str, value: object) -> str:
 def _check_match(place: str, match: object, value: str) -> None:
     if match not in MATCHES:
         raise SettingsError(f"{place}: match {match!r:.40} is none of {', '.join(MATCHES)}.")
+    if match in ("at_least", "at_most", "wider"):
+        if not value:
+            raise SettingsError(f"{place}: match {match} needs whole numbers, and the value is empty.")
+        if too_large(value):
+            raise SettingsError(f"{place}: {too_large(value)}.")
     if match in ("at_least", "at_most") and not is_whole(value):
         raise SettingsError(f"{place}: match {match} needs whole numbers, and the value is {value[:80]!r}.")
     if match == "wider":
