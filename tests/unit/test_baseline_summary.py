@@ -185,6 +185,8 @@ def test_what_the_modules_remark_and_warn_of() -> None:
     told = text(summed(key(SOMAXCONN, "ok"), remarks=["A line went."], limits={"warnings": ["No unit x.", {"a": 1}]}))
     assert "Note: A line went." in told
     assert "Warning: No unit x." in told
+    row = key("net.x.y", "absent", before=None, after=None, reason="Nobody has it.")
+    assert text(summed(row, warnings=["Nobody has it."])).count("Nobody has it.") == 1
 
 
 def test_others_that_would_set_it_are_named() -> None:

@@ -50,6 +50,14 @@ def test_every_suite_is_told() -> None:
     assert {suite.group for suite in suites()} - told == set()
 
 
+def test_hosts_to_try_it_by_hand_are_told() -> None:
+    (block,) = re.findall(r"```sh\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    commands = re.findall(r"^python tests/hosts (\w+)", block, re.MULTILINE)
+    assert commands == ["up", "execute", "down"]
+    known = (ROOT / "tests/hosts/__main__.py").read_text(encoding="utf-8")
+    assert [name for name in commands if f'"{name}"' not in known] == []
+
+
 def test_single_tests_that_are_named_exist() -> None:
     """The example picks something, and every scenario named is one."""
     examples = [re.findall(r"pytest (\S+) -k (\S+)", line) for line in console()]

@@ -43,6 +43,11 @@ def test_the_snippet_with_every_verdict(name: str) -> None:
     )
 
 
+def test_the_snippet_is_as_long_as_it_is_said() -> None:
+    assert len(CATALOGUE.snippet) == 11
+    assert "the same eleven lines of sysctl" in READMES["project"].read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", sorted(READMES))
 def test_the_profiles(name: str) -> None:
     told = rows(name, r"^\| `(net\.[a-z0-9_.]+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \| (.+) \|$")

@@ -84,7 +84,7 @@ def apply_units(wishes: Sequence[Wish], host: Host, run: Run | None) -> tuple[li
     """
     if run is None or not os.path.isdir(os.path.join(host.root, "run/systemd/system")):  # noqa: PTH112,PTH118 - sd_booted(3)
         why = "This host does not run systemd; {0} was not changed."
-        return [AppliedUnit(wish, unchanged(wish, "refused", why.format(wish.name))) for wish in wishes], []
+        return [AppliedUnit(one, unchanged(one, "refused", one.refusal or why.format(one.name))) for one in wishes], []
     applied, names = _named(wishes)
     try:
         found = show_units(run, sorted(set(names.values())))

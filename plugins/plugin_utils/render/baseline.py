@@ -74,9 +74,7 @@ def baseline_summary(
     _managers(screen, sysctls, entries)
     for unseen in rows(sysctls, "unseen"):
         screen.paragraph(f"Not seen: {unseen.get('detail') or unseen.get('code')}", rest="  ")
-    for name, lead in (("remarks", "Note"), ("warnings", "Warning")):
-        for said in [*_texts(sysctls.get(name)), *_texts(limits.get(name))][:_SHOWN]:
-            screen.paragraph(f"{lead}: {said}", rest="  ")
+    _remarks(screen, sysctls, limits, {entry.why for entry in entries})
     if changed and not check:
         _after(screen, sysctls, limits)
     if entries:
@@ -215,6 +213,14 @@ def _harmful(screen: Screen, sysctls: Mapping[str, Any], *, check: bool) -> None
     for line in rows(sysctls, "harmful_lines")[:_SHOWN]:
         done = gone if line.get("removed") else "still there: tcp_baseline_remove_harmful=true removes it"
         screen.paragraph(f"{line.get('place')} sets {line.get('key')} ({done}). {line.get('reason')}", rest="  ")
+
+
+def _remarks(screen: Screen, sysctls: Mapping[str, Any], limits: Mapping[str, Any], told: set[str]) -> None:
+    for name, lead in (("remarks", "Note"), ("warnings", "Warning")):
+        for said in [*_texts(sysctls.get(name)), *_texts(limits.get(name))][:_SHOWN]:
+            # What stands below its row already is not said again.
+            if said not in told:
+                screen.paragraph(f"{lead}: {said}", rest="  ")
 
 
 def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Entry]) -> None:
