@@ -299,7 +299,9 @@ def main() -> None:
     run = (lambda command: module.run_command(list(command), environ_update=plain)) if _has_systemctl(module) else None
     try:
         result = set_limits(NofileOptions(**module.params), run=run, check=module.check_mode)
-    except (NofileError, LedgerError) as error:
+    except LedgerError as error:
+        module.fail_json(msg=error.told, failed_limits=[error.told])
+    except NofileError as error:
         module.fail_json(msg=str(error), failed_limits=[str(error)])
     for text in result.warnings:
         module.warn(text)

@@ -404,7 +404,9 @@ def main() -> None:
                 evidence=_port_pressure,
             )
         )
-    except (LedgerError, RefusedPath, SettingsError) as error:
+    except LedgerError as error:
+        module.fail_json(msg=error.told)
+    except (RefusedPath, SettingsError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{given['path']} cannot be read ({error.strerror}); nothing was changed.")

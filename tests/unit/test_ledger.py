@@ -26,6 +26,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import (
 from host_trees import LIMITS, SYSCTL_CONF, SYSCTL_DROPIN, UNIT_DROPIN, build_host, picture, put
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 needs_uid_0 = pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
@@ -245,6 +246,23 @@ def test_a_directory_open_to_others_is_refused(host: Path, mode: int) -> None:
 def test_a_hard_linked_ledger_is_refused(host: Path) -> None:
     os.link(fill(host), host / "other")
     assert why_not(host) == f"{FILE} has 2 names (hard links); it was kept and nothing was changed."
+
+
+@pytest.mark.parametrize(
+    ("spoil", "advice"),
+    [
+        (lambda host: put(host, FILE, b"{", mode=0o600), f"otherwise move {FILE} away: a new one is begun"),
+        (lambda host: (host / FILE[1:]).symlink_to("elsewhere"), f"otherwise move {FILE} away: a new one is begun"),
+        (lambda host: (host / FOLDER[1:]).chmod(0o755), f"then: chmod 0700 {FOLDER}"),
+    ],
+)
+def test_a_refusal_says_what_to_do(host: Path, spoil: Callable[[Path], object], advice: str) -> None:
+    (host / FOLDER[1:]).mkdir(mode=0o700, parents=True)
+    spoil(host)
+    with pytest.raises(LedgerError) as refused, open_ledger(root=str(host)):
+        pass
+    assert refused.value.told.startswith(f"{refused.value} ")
+    assert advice in refused.value.told
 
 
 def test_a_fifo_is_refused_without_waiting(host: Path) -> None:

@@ -85,6 +85,13 @@ def test_options_are_documented_as_they_are(module: str) -> None:
             assert options[name].get(key) == entry.get(key), (name, key)
 
 
+def test_what_only_the_action_plugin_sets_is_told_so() -> None:
+    settings = documented("sysctl_baseline")["options"]["settings"]["suboptions"]
+    mark = "Set by the action plugin; not for playbooks."
+    told = {name for name, option in settings.items() if mark in str(option["description"])}
+    assert set(settings) - told == {"key", "value", "match", "reason", "persist"}
+
+
 def test_defaults_are_those_of_the_look() -> None:
     for name, default in Options._field_defaults.items():
         if name not in {"collector", "catalogue"}:

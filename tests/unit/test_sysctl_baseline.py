@@ -220,7 +220,7 @@ class TestWinners:
         host.file("etc/sysctl.d/50-admin.conf", f"{SOMAXCONN} = 65535\n")
         one = host.one(QUEUE)
         assert (one.status, one.after, host.dropin()) == ("changed", "65535", [])
-        assert one.reason == "/etc/sysctl.d/50-admin.conf:1 asks for more, and that stays"
+        assert one.reason == "/etc/sysctl.d/50-admin.conf:1 sets something stronger, and that stays"
         assert one.boot is not None
         assert one.boot.place == "/etc/sysctl.d/50-admin.conf:1"
         # Raised later, it is not held down by a line of ours.

@@ -50,8 +50,24 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCKS_LIMIT = 1 << 20
 
 
+_ADVICE = (
+    f"Look at what it holds, and put a copy back if there is one; otherwise move {PATH} away: a new one is begun, and "
+    "what was there before lastack's first change can no longer be restored."
+)
+
+
 class LedgerError(Exception):
     """The ledger cannot be used, and so nothing may be changed; the text says why in one sentence."""
+
+    def __init__(self, why: str, advice: str = "") -> None:
+        """Take the sentence, and what to do about it as another, if there is more to say than that."""
+        super().__init__(why)
+        self.advice = advice
+
+    @property
+    def told(self) -> str:
+        """Why, and what to do."""
+        return f"{self} {self.advice}".strip()
 
 
 def open_locked(*, root: str, proc: str, check: bool, wait_s: float) -> int | None:
@@ -106,7 +122,10 @@ def _unusable(error: OSError) -> LedgerError:
 def _check_private(directory: int) -> None:
     mode = stat.S_IMODE(os.fstat(directory).st_mode)
     if mode & _PRIVATE:
-        raise LedgerError(f"{DIRECTORY} is open to others than root (mode {mode:04o}, not 0700); nothing was changed.")
+        raise LedgerError(
+            f"{DIRECTORY} is open to others than root (mode {mode:04o}, not 0700); nothing was changed.",
+            f"See who opened it and whether {PATH} is still as lastack wrote it, then: chmod 0700 {DIRECTORY}",
+        )
 
 
 def _lock(directory: int, *, proc: str, deadline: float) -> None:
@@ -114,7 +133,9 @@ def _lock(directory: int, *, proc: str, deadline: float) -> None:
         if time.monotonic() >= deadline:
             pid = _holder(directory, proc)
             who = "another run" if pid is None else f"another run (pid {pid})"
-            raise LedgerError(f"{DIRECTORY} is locked by {who}; nothing was changed.")
+            raise LedgerError(
+                f"{DIRECTORY} is locked by {who}; nothing was changed.", "Run this again when it has ended."
+            )
         time.sleep(_RETRY_S)
 
 
@@ -146,19 +167,19 @@ def read_entries(directory: int, owner: int) -> Entries:
     except OSError as error:
         link = _is_link(directory)
         why = "is a symbolic link" if link else f"cannot be read ({error.strerror})"
-        raise LedgerError(f"{PATH} {why}; it was kept and nothing was changed.") from error
+        raise LedgerError(f"{PATH} {why}; it was kept and nothing was changed.", _ADVICE) from error
     try:
         status = os.fstat(descriptor)
         why = _objection(status, owner)
         if why:
-            raise LedgerError(f"{PATH} {why}; it was kept and nothing was changed.")
+            raise LedgerError(f"{PATH} {why}; it was kept and nothing was changed.", _ADVICE)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
-            raise LedgerError(f"{PATH} is larger than {MAX_BYTES} bytes; it was kept and nothing was changed.")
+            raise LedgerError(f"{PATH} is larger than {MAX_BYTES} bytes; it was kept and nothing was changed.", _ADVICE)
         return parse(text)
     except DocumentError as error:
-        raise LedgerError(f"{PATH} is corrupt: {error}; it was kept and nothing was changed.") from error
+        raise LedgerError(f"{PATH} is corrupt: {error}; it was kept and nothing was changed.", _ADVICE) from error
     except OSError as error:
         raise LedgerError(f"{PATH} cannot be read ({error.strerror}); nothing was changed.") from error
     finally:

@@ -107,7 +107,7 @@ def plan(given: Setting, view: View) -> Plan:
     if closed:
         return draft._replace(status="gated", reason=closed)
     if place:
-        draft = draft._replace(reason=f"{place} asks for more, and that stays")
+        draft = draft._replace(reason=f"{place} sets something stronger, and that stays")
     draft = draft._replace(
         setting=setting,
         status="changed",
