@@ -41,6 +41,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.results import 
 from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime import read_runtime
 from ansible_collections.lastack.linux.plugins.module_utils.tune.runtime_changes import Outcome, apply_runtime
 from ansible_collections.lastack.linux.plugins.module_utils.tune.unnamed_keys import take_back
+from ansible_collections.lastack.linux.plugins.module_utils.tune.winners import judged_result, with_winners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -150,9 +151,9 @@ def _present(asked: Baseline, ledger: Ledger) -> BaselineResult:
     harmful = [_told(line, broken) for line in harmful]
     files = resolve(root=asked.root, keys=keys, overlay=planned if asked.check else None)
     judged = asked.persist and not file_error
-    results = [_result(outcome, files, asked.path, judged=judged) for outcome in outcomes]
+    results = [judged_result(outcome, files, asked.path, judged=judged) for outcome in outcomes]
     failed = [one.key for one, outcome in zip(results, outcomes) if outcome.fails or one.status == "shadowed"]
-    results += [_with_winners(one, files) for one in unnamed]
+    results += [with_winners(one, files) for one in unnamed]
     failed += [one.key for one in unnamed if one.status == "failed"]
     return _answer(asked, files, results, changes)._replace(
         failed_keys=tuple(failed),
@@ -175,7 +176,7 @@ def _absent(asked: Baseline, ledger: Ledger) -> BaselineResult:
     planned: dict[str, bytes | None] = {asked.path: content} if asked.check and ours and not file_error else {}
     files = resolve(root=asked.root, keys=named, overlay=planned)
     gone = set() if file_error else lines.keys()
-    results = [_with_winners(_taken_out(key, asked, gone=key in gone), files) for key in named]
+    results = [with_winners(_taken_out(key, asked, gone=key in gone), files) for key in named]
     if file_error:
         file_error = f"{asked.path} could not be changed ({file_error})."
     return _answer(asked, files, results, changes)._replace(file_error=file_error, remarks=(remark,) if remark else ())
@@ -186,19 +187,8 @@ def _taken_out(key: str, asked: Baseline, *, gone: bool) -> KeyResult:
         now: str | None = read_runtime(key, proc=asked.proc)
     except OSError:
         now = None
-    return KeyResult(
-        key=key,
-        status="changed" if gone else "ok",
-        match="",
-        wanted="",
-        before=now,
-        after=now,
-        boot=None,
-        reload=None,
-        shadowed_by="",
-        reason="its line left the file; what runs stays" if gone else "",
-        error="",
-    )
+    why = "its line left the file; what runs stays" if gone else ""
+    return KeyResult(key, "changed" if gone else "ok", before=now, after=now, reason=why)
 
 
 def _restored(asked: Baseline, ledger: Ledger) -> BaselineResult:
@@ -244,46 +234,6 @@ def _dropin(outcomes: Sequence[Outcome], lines: Mapping[str, Line], never: Mappi
             asked = outcome.plan.target if outcome.status == "clamped" else ""
             found.append(Line(setting.key, outcome.after or "", asked, setting.reason))
     return found
-
-
-def _result(outcome: Outcome, files: Resolution, path: str, *, judged: bool) -> KeyResult:
-    setting = outcome.plan.setting
-    boot, reload = files.boot.get(setting.key), files.reload.get(setting.key)
-    status, reason, winner = outcome.status, outcome.plan.reason, ""
-    if judged and setting.persist and outcome.gets_line:
-        for line, when in ((boot, "at boot"), (reload, "on sysctl --system")):
-            if line is None or (line.file != path and not satisfies(setting, line.value)):
-                winner = "a line that excludes the key" if line is None else line.place
-                status, reason = "shadowed", f"{winner} wins {when}"
-                break
-    told = KeyResult(
-        key=setting.key,
-        status=status,
-        match=setting.match,
-        wanted=outcome.plan.asked,
-        before=outcome.plan.before,
-        after=outcome.after,
-        boot=None,
-        reload=None,
-        shadowed_by=winner,
-        reason=reason,
-        error=outcome.error,
-    )
-    return _with_winners(told, files)
-
-
-def _with_winners(result: KeyResult, files: Resolution) -> KeyResult:
-    """Add the lines that decide at boot and on reload, or the file that keeps that from being certain."""
-    at_boot, on_reload = files.doubts(result.key)
-    unread = at_boot or on_reload
-    # What is no longer there has no line that anybody waits for.
-    if unread and result.status not in ("shadowed", "absent"):
-        doubt = f"not certain: {unread} was not read"
-        result = result._replace(reason=f"{result.reason.rstrip('.')}; {doubt}" if result.reason else doubt)
-    return result._replace(
-        boot=None if at_boot else files.boot.get(result.key),
-        reload=None if on_reload else files.reload.get(result.key),
-    )
 
 
 def _answer(

@@ -27,19 +27,19 @@ class KeyResult(NamedTuple):
     """``ok``, ``changed``, ``kept`` (something stronger was there), ``clamped`` (the kernel made another value of
     it), ``absent``, ``read_only``, ``shadowed`` (another file wins), ``invalid``, ``never`` or ``gated``; of a key that
     is no longer named ``restored``, ``conflict``, ``failed``, ``absent`` or ``ok``."""
-    match: str
-    wanted: str
-    before: str | None
+    match: str = ""
+    wanted: str = ""
+    before: str | None = None
     """As the kernel showed it, white space collapsed; ``None`` where there is no such key or it was not read."""
-    after: str | None
-    boot: Assignment | None
+    after: str | None = None
+    boot: Assignment | None = None
     """The line that systemd-sysctl applies at the next boot; ``None`` also where that is not certain."""
-    reload: Assignment | None
+    reload: Assignment | None = None
     """The line that stands after ``sysctl --system``."""
-    shadowed_by: str
+    shadowed_by: str = ""
     """``file:line`` that wins over ours; empty unless ``shadowed``."""
-    reason: str
-    error: str
+    reason: str = ""
+    error: str = ""
     """What went wrong, one sentence."""
 
 

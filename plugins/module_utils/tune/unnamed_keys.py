@@ -55,30 +55,12 @@ def _told(answer: Restored) -> KeyResult:
         error = answer.error or ""
     else:
         status = "restored" if answer.after is not None else "absent"
-    return _result(answer.subject, status, answer.before, answer.after, reason, error)
+    return KeyResult(answer.subject, status, before=answer.before, after=answer.after, reason=reason, error=error)
 
 
 def _left(key: str, proc: str, reason: str) -> KeyResult:
     try:
         now = read_runtime(key, proc=proc)
     except OSError:
-        return _result(key, "absent", None, None, _WHY, "")
-    return _result(key, "ok", now, now, reason, "")
-
-
-def _result(  # noqa: PLR0913 - the fields that differ
-    key: str, status: str, before: str | None, after: str | None, reason: str, error: str
-) -> KeyResult:
-    return KeyResult(
-        key=key,
-        status=status,
-        match="",
-        wanted="",
-        before=before,
-        after=after,
-        boot=None,
-        reload=None,
-        shadowed_by="",
-        reason=reason,
-        error=error,
-    )
+        return KeyResult(key, "absent", reason=_WHY)
+    return KeyResult(key, "ok", before=now, after=now, reason=reason)
