@@ -576,6 +576,8 @@ def test_a_lost_ledger_is_no_success(host: Path, systemd: FakeSystemd) -> None:
     assert picture(host) == before
     both(host, systemd, state="absent", units=[{"name": "web"}], users=[{"name": "ann"}])
     assert not (host / UNIT_DROPIN[1:]).exists()
+    # What was taken away does not come back.
+    assert limits(host, systemd, state="restored") == NofileResult(changed=False)
 
 
 def test_a_file_of_ours_from_before_the_ledger_is_no_success(host: Path, systemd: FakeSystemd) -> None:

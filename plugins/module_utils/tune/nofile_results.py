@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files i
     write_file,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import (
+    HEADER,
     INFINITE,
     SELECT_LIMIT,
     Limits,
@@ -138,8 +139,8 @@ def read_ceiling(proc: str = "/proc") -> Ceiling:
 def change_file(host: Host, path: str, content: bytes | None) -> FileChange | None:
     """Make a file of ours have this content, or go; ``None`` when it is so already.
 
-    What was there is in the ledger first; where nothing was, a file that goes leaves nothing in the ledger either.
-    In check mode nothing is written. Raises ``LedgerError``, ``RefusedPath`` and ``OSError``.
+    What was there is in the ledger first; where nothing but ours was, a file that goes leaves nothing in the ledger
+    either. In check mode nothing is written. Raises ``LedgerError``, ``RefusedPath`` and ``OSError``.
     """
     now = read_state(path, root=host.root)
     before = None if now is None else now.content
@@ -156,7 +157,8 @@ def change_file(host: Host, path: str, content: bytes | None) -> FileChange | No
     remove_file(path, root=host.root)
     host.ledger.confirm_file(path)
     entry = host.ledger.files[path]
-    if entry.before is None:
+    # A file of ours from before the ledger was lost is nothing to come back to.
+    if entry.before is None or entry.before.content.startswith(HEADER.encode()):
         for directory in reversed(entry.made_directories):
             remove_made_directory(directory, root=host.root)
         host.ledger.forget(files=[path])
