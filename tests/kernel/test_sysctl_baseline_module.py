@@ -24,7 +24,7 @@ pytestmark = pytest.mark.needs_root
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
 MODULE = "lastack.linux.sysctl_baseline"
-SOMAXCONN = "net.core.somaxconn"
+SOMAXCONN, KEEPALIVE = "net.core.somaxconn", "net.ipv4.tcp_keepalive_time"
 
 # $1: a folder of the test's; the rest: the program. A failed mount ends it before anything is run.
 INSIDE = """
@@ -145,6 +145,41 @@ def test_the_rest_is_applied_before_the_task_fails(tmp_path: Path) -> None:
     assert reported["failures"] == failed["failures"]
     lines = (tmp_path / "sysctl.d/99-tcp-lastack.conf").read_text().splitlines()
     assert [line for line in lines if line.startswith("net")][-1] == f"{SOMAXCONN} = 4096"
+
+
+def test_later_calls(tmp_path: Path) -> None:
+    """A hand edit, a key that is no longer named, an algorithm that nobody has, and a ledger that was lost."""
+    dropin = "/etc/sysctl.d/99-tcp-lastack.conf"
+    two = [{"key": SOMAXCONN, "value": "16384", "match": "at_least"}, {"key": KEEPALIVE, "value": "600"}]
+    nope = [{"key": "net.ipv4.tcp_congestion_control", "value": "nope"}]
+    edit = {"path": dropin, "line": "# mine"}
+    lost = {"path": "/var/lib/lastack", "state": "absent"}
+    predicted_nope, refused, first, __, predicted, second, ___, unrestored, ____ = play(
+        tmp_path,
+        task(settings=nope, check_mode=True, on_error="report"),
+        task(settings=nope, on_error="report"),
+        task(settings=two),
+        {"name": "Edit", "ansible.builtin.lineinfile": edit},
+        task(settings=[two[0] | {"value": "8192"}], check_mode=True),
+        task(settings=[two[0] | {"value": "8192"}]),
+        {"name": "Lose the ledger", "ansible.builtin.file": lost},
+        task(state="restored", ignore_errors=True),
+        task(state="absent"),
+    )
+    assert plain(predicted_nope) == plain(refused)
+    assert refused["failed_keys"] == ["net.ipv4.tcp_congestion_control"]
+    assert first["remarks"] == []
+    assert plain(predicted) == plain(second)
+    assert [(one["key"], one["status"], one["after"]) for one in second["sysctls"]] == [
+        (SOMAXCONN, "changed", "8192"),
+        (KEEPALIVE, "restored", "7200"),
+    ]
+    (remark,) = second["remarks"]
+    assert remark.startswith(f"{dropin} was changed by hand and is written anew; these lines go: ")
+    assert remark.endswith("; # mine.")
+    assert unrestored["failed"]
+    assert unrestored["msg"].startswith(f"This module wrote {dropin}, but the ledger ")
+    assert list((tmp_path / "sysctl.d").iterdir()) == []
 
 
 def test_the_examples_run(tmp_path: Path) -> None:
