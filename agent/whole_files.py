@@ -10,7 +10,7 @@ import os
 
 __all__ = ["write_whole"]
 
-# ruff: noqa: PTH101, PTH105, PTH108, PTH118, PTH119, PTH120 - the agent does without pathlib, which costs memory
+# ruff: noqa: PTH104, PTH108, PTH118 - the agent does without pathlib, which costs memory
 
 
 def write_whole(path: str, data: bytes, mode: int) -> None:
