@@ -41,10 +41,7 @@ WATCHING = "watching"
 VERDICTS = (LEAK, STUCK, WATCHING, POOL, BURST)
 """Every verdict, the most urgent first."""
 
-if TYPE_CHECKING:
-    SocketKey = tuple[int, int]
-else:
-    SocketKey = tuple
+SocketKey = tuple[int, int]
 """Inode of the network namespace, and the socket's cookie."""
 
 
@@ -148,7 +145,7 @@ class Trend(NamedTuple):
     """
 
     verdict: str
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count is a method, of no use to this record
     arrivals: int
     departures: int
     growth_per_min: float | None
