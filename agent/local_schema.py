@@ -14,6 +14,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.agent.records import VERDICTS
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ __all__ = [
     "MAX_FRESH_S",
     "RUNTIMES",
     "SCHEMA_ID",
-    "VERDICTS",
     "fact_problem",
     "render_fact",
 ]
@@ -37,8 +37,6 @@ MAX_FACT_BYTES = 16 * 1024
 """Every play on every host carries the fact."""
 MAX_FRESH_S = 86_400
 """Nobody may call a fact fresh for longer; checked where it is published."""
-VERDICTS = ("leak", "stuck", "watching", "burst", "pool")
-"""Worst first."""
 KINDS = ("container", "unit", "interpreter", "executable", "listener", "kernel", "unknown")
 RUNTIMES = ("java", "node", "python", "go", "ruby", "php", "native")
 CAUSES = (
