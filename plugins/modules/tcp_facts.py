@@ -41,6 +41,8 @@ options:
     default: true
   timeout_s:
     default: 30.0
+  agent:
+    default: true
   store:
     description:
       - A folder on the controller. Each host's whole report is written there, and the fact becomes a summary of
@@ -206,6 +208,7 @@ def main() -> None:
             "gather": {"type": "list", "elements": "str", "default": ["all"]},
             "redact": {"type": "bool", "default": True},
             "timeout_s": {"type": "float", "default": 30.0},
+            "agent": {"type": "bool", "default": True},
             "_catalogue": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -220,6 +223,7 @@ def main() -> None:
         gather=tuple(given["gather"]),
         redact=given["redact"],
         timeout_s=given["timeout_s"],
+        agent=given["agent"],
         catalogue=given["_catalogue"],
     )
     try:
