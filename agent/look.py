@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.agent.known_holders import KnownHolders
 from ansible_collections.lastack.linux.agent.known_processes import KnownProcesses
+from ansible_collections.lastack.linux.agent.namespace_reads import NamespaceReads
 from ansible_collections.lastack.linux.agent.records import AppKey, AppLook, DescriptorUse, Member, Pass
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.accept_queues import ListenerIndex
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.ages import (
@@ -30,33 +31,21 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean impor
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.offender_section import offender_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.offenders import blame_sockets, offends
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.redaction import redact_text
-from ansible_collections.lastack.linux.plugins.module_utils.observe.close_wait_sockets import read_close_wait
 from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
 from ansible_collections.lastack.linux.plugins.module_utils.observe.named_processes import NamedProcesses
-from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces import (
-    NamespaceUnreadable,
-    NamespaceVanished,
-    find_namespaces,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ansible_collections.lastack.linux.agent.records import SocketKey
     from ansible_collections.lastack.linux.plugins.module_utils.diagnose.offender_section import Blamed
-    from ansible_collections.lastack.linux.plugins.module_utils.observe.close_wait_sockets import CloseWaitSockets
-    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
-        NetworkNamespace,
-        TcpSocket,
-        Unseen,
-    )
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import NetworkNamespace, TcpSocket
 
 __all__ = ["Look", "LookOptions"]
 
 _LISTENER = "listener"
 _TIMEOUT_S = 20.0
 _MOST_UNSEEN = 20
-_ABSENT_PASSES = 3
 
 
 class LookOptions(NamedTuple):
@@ -72,6 +61,8 @@ class LookOptions(NamedTuple):
     """CLOSE_WAIT sockets to look at one by one; the others are only counted."""
     search_cpu_share: float = 1.0
     """Of one core, for searches through descriptors beyond the first."""
+    pass_cpu_s: float = 0.1
+    """CPU seconds of one pass for namespaces that had no CLOSE_WAIT socket; those that are left come next time."""
 
 
 class Look:
@@ -86,18 +77,19 @@ class Look:
         self._holders = KnownHolders(self._processes, proc=proc, cpu_share=options.search_cpu_share)
         self._first_seen: dict[SocketKey, float] = {}
         self._labels: dict[tuple[int, int | None], str] = {}
-        self._absent: Counter[int] = Counter()
+        self._reads = NamespaceReads(proc=proc, most_sockets=options.most_sockets, cpu_s=options.pass_cpu_s)
 
     def set_options(self, options: LookOptions) -> None:
         """Look in another way from the next pass on; nothing is forgotten."""
         self.options = options
         self._holders.set_cpu_share(options.search_cpu_share)
+        self._reads.set_limits(options.most_sockets, options.pass_cpu_s)
 
     def look(self) -> Pass:
         """Look once. Raises only ``StrandedInNamespace``: then nothing that this process reads can be trusted."""
         deadline = Deadline(_TIMEOUT_S)
         unseen: Counter[tuple[str, str]] = Counter()
-        namespaces, read, whole = self._read(deadline, unseen)
+        namespaces, read, whole = self._reads.read(self.options.namespaces, self._first_seen, deadline, unseen)
         moment = _boottime()
         sockets = [socket for one in read for socket in one.sockets]
         seen_for_s = self._sightings(sockets, moment, whole)
@@ -123,50 +115,6 @@ class Look:
             unseen=tuple((code, count, detail) for (code, detail), count in unseen.most_common(_MOST_UNSEEN)),
             total=len(sockets) + sum(one.left_out for one in read),
         )
-
-    def _read(
-        self, deadline: Deadline, unseen: Counter[tuple[str, str]]
-    ) -> tuple[dict[int, NetworkNamespace], list[CloseWaitSockets], frozenset[int]]:
-        """Return the namespaces there are, what was read, and in which of them a missing socket has gone."""
-        namespaces, not_found = find_namespaces(proc=self._proc)
-        if self.options.namespaces == "host":
-            namespaces, not_found = [one for one in namespaces if one.current], []
-        _add(unseen, not_found)
-        known: dict[int, set[int]] = {}
-        for inode, cookie in self._first_seen:
-            known.setdefault(inode, set()).add(cookie)
-        room = max(0, self.options.most_sockets - len(self._first_seen))
-        read: list[CloseWaitSockets] = []
-        whole = set()
-        for namespace in namespaces:
-            try:
-                mine = known.get(namespace.inode, set())
-                one = read_close_wait(namespace, proc=self._proc, deadline=deadline, known=mine, room=room)
-            except NamespaceVanished:
-                # It died, or lives on with other processes: the next pass will find out.
-                continue
-            except NamespaceUnreadable as error:
-                unseen["namespace_unreadable", f"a network namespace could not be read: {error}"] += 1
-                continue
-            except (OSError, ValueError) as error:
-                unseen["namespace_unreadable", f"a network namespace could not be read: {clean_text(str(error))}"] += 1
-                continue
-            read.append(one)
-            room = max(0, room - sum(socket.cookie not in mine for socket in one.sockets))
-            _add(unseen, one.warnings)
-            if one.left_out:
-                unseen["sockets_dropped", "CLOSE_WAIT sockets are counted and not looked at: there are too many"] += (
-                    one.left_out
-                )
-            if one.whole:
-                whole.add(namespace.inode)
-        present = {namespace.inode: namespace for namespace in namespaces}
-        return present, read, frozenset(whole | self._dead(set(known), set(present), certain=not not_found))
-
-    def _dead(self, known: set[int], present: set[int], *, certain: bool) -> set[int]:
-        """Return the namespaces that are no more, and their sockets with them; not one that merely hides for a pass."""
-        self._absent = Counter({inode: self._absent[inode] + 1 for inode in known - present})
-        return {inode for inode, passes in self._absent.items() if certain or passes >= _ABSENT_PASSES}
 
     def _sightings(self, sockets: Sequence[TcpSocket], moment: float, whole: frozenset[int]) -> dict[SocketKey, float]:
         """Return how long each socket has been known, and remember it."""
@@ -255,11 +203,6 @@ def _key(socket: TcpSocket) -> SocketKey:
         return socket.namespace, -socket.inode
     ends = f"{socket.local_address} {socket.local_port} {socket.remote_address} {socket.remote_port}"
     return socket.namespace, -(1 << 40) - zlib.crc32(ends.encode())
-
-
-def _add(unseen: Counter[tuple[str, str]], warnings: Sequence[Unseen]) -> None:
-    for warning in warnings:
-        unseen[warning.code, clean_text(warning.detail, 512)] += warning.occurrences
 
 
 def _boottime() -> float:
