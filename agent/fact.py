@@ -155,7 +155,7 @@ def _offender(  # noqa: PLR0913 - one argument per record
         ],
         "descriptors": _descriptors(seen.descriptors, given.get("descriptors")),
         "advice": [clean_text(page) for page in (given.get("advice") or [])[:10]],
-        "remedy": _remedy(full, trend, cause, look),
+        "remedy": _remedy(full, trend, cause, look, offends=bool(given.get("count"))),
         "trend": full["trend"],
     }
     return published, full
@@ -187,16 +187,18 @@ def _causes(seen: AppLook) -> dict[str, int]:
     return {cause: count for cause, count in counts.most_common() if cause in CAUSES}
 
 
-def _remedy(full: Mapping[str, Any], trend: Trend, cause: str | None, look: Pass) -> str | None:
-    found = _said(close_wait_findings(_report([full], look)))
-    if found:
-        wanted = FINDING_OF_CAUSE.get(cause or "")
-        step: str = next((entry for entry in found if entry["id"] == wanted), found[0])["next_step"]
-        return step
-    if trend.verdict == WATCHING:
+def _remedy(full: Mapping[str, Any], trend: Trend, cause: str | None, look: Pass, *, offends: bool) -> str | None:
+    if trend.verdict == BURST and not trend.count:
+        return "Do nothing: its sockets are gone."
+    if trend.verdict == WATCHING and not offends:
         ready = _seconds(trend.ready_in_s)
         return "Wait for a verdict" + (f": {format_age({'at_least': ready, 'at_most': ready})}." if ready else ".")
-    return "Do nothing: its sockets are gone." if trend.verdict == BURST else None
+    found = _said(close_wait_findings(_report([full], look)))
+    if not found:
+        return None
+    wanted = FINDING_OF_CAUSE.get(cause or "")
+    step: str = next((entry for entry in found if entry["id"] == wanted), found[0])["next_step"]
+    return step
 
 
 def _findings(offenders: Sequence[Mapping[str, Any]], look: Pass) -> list[dict[str, Any]]:
