@@ -122,7 +122,7 @@ class Thresholds(NamedTuple):
 
 THRESHOLD_RANGES: dict[str, tuple[float, float]] = {
     "min_age_s": (0.1, 86_400.0),
-    "leak_passes": (4, 100),
+    "leak_passes": (4, 24),
     "leak_arrivals": (2, 50),
     "stay_ages": (1.0, 1_000.0),
     "largest_pool": (1, 20_000),

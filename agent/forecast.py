@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a process will have no descriptor left: from its own open descriptors and its soft limit, or not at all.
+
+Only steady growth supports a forecast: a line that every sample keeps close to, whose later half is as steep as the
+earlier one, over a time that is not small against the time foretold. No forecast is better than a wrong one.
+A process meets ``EMFILE`` when it holds as many descriptors as its soft limit (``RLIMIT_NOFILE``, getrlimit(2)).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.lastack.linux.agent.samples import Samples, evenly, theil_sen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ansible_collections.lastack.linux.agent.records import DescriptorUse, Thresholds
+
+__all__ = ["DescriptorSeries", "Forecast", "exhaustion"]
+
+_MOST_PROCESSES = 3
+_DENSE = 32
+_LEAST_RISE = 10
+"""Below so many descriptors, whole numbers alone hide whether the growth is steady."""
+_ROUNDING = 1.0
+"""A look falls anywhere between two steps of a count."""
+_HALVES_AGREE = 0.2
+"""The accuracy that is promised: the halves may not differ by more."""
+_REACH = 20
+"""A forecast reaches at most so many times as far as the growth it rests on has been watched."""
+
+
+class Forecast(NamedTuple):
+    """Seconds from the last sample until the process has no descriptor left, and its growth."""
+
+    in_s: float
+    pid: int
+    growth_per_s: float
+
+
+class DescriptorSeries:
+    """The open descriptors of the processes that lately were an application's worst.
+
+    Several, as two workers may take turns in being the worst; each has its own series, known by pid and start.
+    """
+
+    def __init__(self) -> None:
+        """Start without a process."""
+        self.series: dict[tuple[int, int], Samples] = {}
+
+    def add(self, moment_s: float, use: DescriptorUse) -> None:
+        """Add what one look saw."""
+        key = use.pid, use.started
+        samples = self.series.pop(key, None) or Samples(2, _DENSE)
+        samples.append(moment_s, use.open)
+        self.series[key] = samples  # the last place: the most recent
+        while len(self.series) > _MOST_PROCESSES:
+            del self.series[next(iter(self.series))]
+
+    def forecast(self, use: DescriptorUse, thresholds: Thresholds) -> Forecast | None:
+        """Return the forecast for the process of the last look, ``None`` if the evidence supports none."""
+        samples = self.series.get((use.pid, use.started))
+        if samples is None or use.soft_limit is None:
+            return None
+        rows = samples.rows()
+        found = exhaustion([(row[0], row[1]) for row in rows], use.soft_limit, thresholds)
+        return None if found is None else Forecast(found[0], use.pid, found[1])
+
+
+def exhaustion(
+    points: Sequence[tuple[float, float]], soft_limit: int, thresholds: Thresholds
+) -> tuple[float, float] | None:
+    """Return the seconds until ``points`` (moment, open descriptors) reach the limit, and the growth per second.
+
+    If the whole series is not steady, its later half is tried: a rate that changed once is steady again. ``None`` if
+    neither is, or there are too few samples, too little growth, or too long a way.
+    """
+    for least, part in ((thresholds.forecast_passes, points), (2 * thresholds.forecast_passes, _later_half(points))):
+        if len(part) < least:
+            continue
+        slope = _steady_slope(part, thresholds.forecast_misfit)
+        if slope is not None:
+            seconds = max(0.0, (soft_limit - part[-1][1]) / slope)
+            span = part[-1][0] - part[0][0]
+            return (seconds, slope) if seconds <= min(_REACH * span, thresholds.forecast_horizon_s) else None
+    return None
+
+
+def _later_half(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    if not points:
+        return points
+    middle = (points[0][0] + points[-1][0]) / 2
+    return [point for point in points if point[0] >= middle]
+
+
+def _steady_slope(points: Sequence[tuple[float, float]], misfit: float) -> float | None:
+    chosen = [(row[0], row[1]) for row in evenly(points)]
+    line = theil_sen(chosen)
+    if line is None or line[0] <= 0:
+        return None
+    slope, intercept = line
+    start = points[0][0]
+    rise = slope * (points[-1][0] - start)
+    if rise < _LEAST_RISE:
+        return None
+    allowed = misfit * rise + _ROUNDING
+    if any(abs(y - intercept - slope * (x - start)) > allowed for x, y in points):
+        return None
+    # what the last sample shows, not the line, is where the way to the limit begins
+    middle = len(chosen) // 2
+    halves = theil_sen(chosen[: middle + 1]), theil_sen(chosen[middle:])
+    slack = _HALVES_AGREE * slope + 2 * _ROUNDING * slope / rise
+    if any(half is None or abs(half[0] - slope) > slack for half in halves):
+        return None
+    return slope
