@@ -67,7 +67,7 @@ FAMILIES = (
     Family(
         "lastack_close_wait_sockets",
         "gauge",
-        "Sockets of the application in CLOSE_WAIT that are not half-closed by design.",
+        "Sockets in CLOSE_WAIT, without those half-closed by design.",
         (*_BY_APP, "verdict"),
     ),
     Family("lastack_close_wait_growth_per_minute", "gauge", "Robust growth of their number.", _BY_APP),
