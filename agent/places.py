@@ -25,6 +25,8 @@ class Places(NamedTuple):
     """Prometheus text, 0644; root takes it from here."""
     status: str
     """What ``status`` shows, 0644."""
+    journal: str
+    """The socket of journald; below another root there is none, and lines go to standard error."""
 
 
 def places_below(root: str = "/") -> Places:
@@ -38,4 +40,5 @@ def places_below(root: str = "/") -> Places:
         fact=f"{folder}/fact.json",
         metrics=f"{folder}/metrics.prom",
         status=f"{folder}/status.json",
+        journal=f"{base}/run/systemd/journal/socket",
     )
