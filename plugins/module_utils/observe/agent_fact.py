@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FACT_BYTES", "VERDICTS", "AgentFact", "AgentKey", "read_agent_fact"]
 
 MAX_FACT_BYTES = 16 * 1024
-VERDICTS = ("leak", "stuck", "watching", "burst", "pool")
+VERDICTS = ("leak", "stuck", "watching", "pool", "burst")
 """What the agent may say of an application, worst first."""
 
 AgentKey = tuple[str, str, str]
