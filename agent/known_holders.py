@@ -85,6 +85,8 @@ class KnownHolders:
         doubtful = [socket for socket in wanted if socket.inode in self._unsure and self._is_due(socket.inode)]
         if strange or doubtful:
             self._search(strange, doubtful, listening, deadline)
+        if not self._missed:
+            self.denied = 0
         self._processes.forget_others({pid for pids in self._pids.values() for pid in pids})
 
     def is_settled(self, socket: TcpSocket) -> bool:

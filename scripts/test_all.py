@@ -131,6 +131,7 @@ def suites() -> list[Suite]:
         Suite("ruff check", "lint", (str(BIN / "ruff"), "check", ".")),
         Suite("ruff format", "lint", (str(BIN / "ruff"), "format", "--check", ".")),
         _mypy("mypy targets 3.9", "3.9", "-p", f"{PACKAGE}.module_utils", "-p", f"{PACKAGE}.modules"),
+        _mypy("mypy agent 3.9", "3.9", "-p", f"{PACKAGE.rpartition('.')[0]}.agent"),
         _mypy("mypy agent 3.9", "3.9", "-p", f"{PACKAGE.removesuffix('.plugins')}.agent"),
         _mypy("mypy controller 3.11", "3.11", "-p", f"{PACKAGE}.plugin_utils", "-p", f"{PACKAGE}.action"),
         _mypy("mypy scripts", "3.11", "scripts", path="collections:scripts"),

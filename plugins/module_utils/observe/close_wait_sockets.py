@@ -20,7 +20,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.namespaces i
     NamespaceVanished,
     call_inside,
 )
-from ansible_collections.lastack.linux.plugins.module_utils.observe.proc_net_sockets import Wanted, sockets_by_proc_net
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Unseen
 from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import LISTEN_MASK
 
@@ -139,6 +138,12 @@ def _by_sock_diag(  # noqa: PLR0913 - what the caller was given
 def _by_proc_net(
     namespace: NetworkNamespace, proc: str, deadline: Deadline | None, room: int, why: str
 ) -> CloseWaitSockets:
+    # Only where it is needed: what it imports costs a resident process a megabyte.
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.proc_net_sockets import (  # noqa: PLC0415
+        Wanted,
+        sockets_by_proc_net,
+    )
+
     wanted = Wanted(port_range=None, top=0, close_wait=True, listeners=True, time_wait=False)
     read = sockets_by_proc_net(namespace, proc, wanted, deadline=deadline)
     whole = not any(warning.code != "listen_backlog_unknown" for warning in read.warnings)
