@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fnmatch
 import time
-import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -196,13 +195,7 @@ class Look:
 
 
 def _key(socket: TcpSocket) -> SocketKey:
-    """Recognise a socket again; without a cookie (from procfs) by its inode or, without one, by its addresses."""
-    if socket.cookie:
-        return socket.namespace, socket.cookie
-    if socket.inode:
-        return socket.namespace, -socket.inode
-    ends = f"{socket.local_address} {socket.local_port} {socket.remote_address} {socket.remote_port}"
-    return socket.namespace, -(1 << 40) - zlib.crc32(ends.encode())
+    return socket.namespace, socket.cookie
 
 
 def _boottime() -> float:

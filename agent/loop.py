@@ -68,7 +68,6 @@ class Loop:
         self._last: Pass | None = None
         self._published_s: float | None = None
         self._change_pending = False
-        self._failures = 0
 
     def run(self) -> int:
         """Run until a signal ends it; return the exit status.
@@ -76,6 +75,7 @@ class Loop:
         Raises:
             AlreadyRunning: two agents would write the same files.
         """
+        ready = False
         with self._lock(), Signals() as signals:
             try:
                 while not signals.stop:
@@ -84,8 +84,10 @@ class Loop:
                         self._reload()
                     begin = boottime()
                     self._pass(signals)
-                    if self._last is not None and self._publication.passes == 1 and not self._failures:
+                    if not ready:
+                        # Also after a look that failed: the agent is there, and its next look may go well.
                         self._say_ready()
+                        ready = True
                     self._notifier.alive()
                     self._rest(begin + self._budget.next_interval_s(), signals)
             except StopNow:
@@ -106,12 +108,10 @@ class Loop:
         except StrandedInNamespace:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the host shows, the next pass may go well
-            self._failures += 1
             detail = f"a look at the host failed: {type(error).__name__}: {clean_text(str(error))}"
             self._publication.trouble("look_failed", detail)
             self._budget.end()
             return
-        self._failures = 0
         self._publication.over("look_failed")
         self._last = look
         self._publication.note_pass(self._watch.dropped)

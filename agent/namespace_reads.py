@@ -11,6 +11,7 @@ a segment came or went there, and when many of them are busy, they take turns.
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from ansible_collections.lastack.linux.agent.records import SocketKey
     from ansible_collections.lastack.linux.plugins.module_utils.observe.close_wait_sockets import CloseWaitSockets
     from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
-    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import NetworkNamespace, Unseen
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
+        NetworkNamespace,
+        TcpSocket,
+        Unseen,
+    )
 
 __all__ = ["NamespaceReads", "Reading"]
 
@@ -148,6 +153,7 @@ class NamespaceReads:
         except (OSError, ValueError) as error:
             unseen["namespace_unreadable", f"a network namespace could not be read: {clean_text(str(error))}"] += 1
             return None
+        one = one._replace(sockets=[_recognisable(socket) for socket in one.sockets])
         _add(unseen, one.warnings)
         if one.left_out:
             detail = "CLOSE_WAIT sockets are counted and not looked at: there are too many"
@@ -160,6 +166,16 @@ class NamespaceReads:
         """Return the namespaces that are no more, and their sockets with them; not one that merely hides for a pass."""
         self._absent = Counter({inode: self._absent[inode] + 1 for inode in known - present})
         return {inode for inode, passes in self._absent.items() if certain or passes >= _ABSENT_PASSES}
+
+
+def _recognisable(socket: TcpSocket) -> TcpSocket:
+    """Return a socket without a cookie (from procfs) with a stand-in: its inode or, without one, its addresses."""
+    if socket.cookie:
+        return socket
+    if socket.inode:
+        return socket._replace(cookie=-socket.inode)
+    ends = f"{socket.local_address} {socket.local_port} {socket.remote_address} {socket.remote_port}"
+    return socket._replace(cookie=-(1 << 40) - zlib.crc32(ends.encode()))
 
 
 def _add(unseen: Counter[tuple[str, str]], warnings: Sequence[Unseen]) -> None:
