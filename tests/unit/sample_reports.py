@@ -23,7 +23,20 @@ HOSTILE = (
 
 # What the schema fixes to a few words, and what the renderer takes for figures or times.
 _FIXED = frozenset(
-    {"schema", "id", "severity", "remedy", "source", "outcome", "finding", "runtime", "kind", "role", "verdict", "state"}
+    {
+        "schema",
+        "id",
+        "severity",
+        "remedy",
+        "source",
+        "outcome",
+        "finding",
+        "runtime",
+        "kind",
+        "role",
+        "verdict",
+        "state",
+    }
 )
 
 

@@ -10,10 +10,13 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+import agent_samples
 import pytest
 from agent_facts import BOOT, NOW_S, fact, offender, put, trend
+from ansible_collections.lastack.linux.agent.fact import build_fact
 from ansible_collections.lastack.linux.agent.local_schema import LOCAL_SCHEMA
 from ansible_collections.lastack.linux.agent.local_schema import VERDICTS as PUBLISHED_VERDICTS
+from ansible_collections.lastack.linux.agent.records import AppKey
 from ansible_collections.lastack.linux.plugins.module_utils.observe import agent_fact
 from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import (
     MAX_FACT_BYTES,
@@ -263,3 +266,17 @@ def test_reader_and_writer_mean_the_same_fact() -> None:
     told = properties["offenders"]["items"]["properties"]
     assert set(offender()) <= set(told)
     assert set(trend()) == set(told["trend"]["properties"])
+
+
+def test_what_the_agent_builds_is_taken_whole(tmp_path: Path) -> None:
+    trends = {
+        AppKey("checkout-api", "unit", "host"): (agent_samples.trend(), agent_samples.app()),
+        AppKey("gateway", "listener", ""): (agent_samples.trend("stuck"), agent_samples.app(count=0)),
+    }
+    put(tmp_path, build_fact(trends, agent_samples.look_at(trends), agent_samples.STATUS))
+    found = read_agent_fact(str(tmp_path), agent_samples.BOOT_ID, agent_samples.NOW_S + 100.0)
+    assert isinstance(found, AgentFact)
+    assert not found.stale
+    assert set(found.trends) == set(trends)
+    leak = found.trends["checkout-api", "unit", "host"]
+    assert (leak["verdict"], leak["count"], leak["exhaustion_in_s"]) == ("leak", 812, 5_300.0)
