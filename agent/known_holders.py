@@ -28,13 +28,21 @@ __all__ = ["KnownHolders"]
 _SURE_OF_NOBODY = 2
 """A socket that its program closes between dump and search has no holder either: only a second search tells."""
 _LONGEST_PAUSE = 64
-_MOST_LIKENESSES = 4096
+_MOST_LIKENESSES = 1024
+_LIKE_FOR_PASSES = 100
 
 
 class _Miss(NamedTuple):
     tries: int
     next_pass: int
     exhaustive: bool
+
+
+class _Alike(NamedTuple):
+    pids: tuple[int, ...]
+    """Empty where two programs share the likeness: it tells nothing."""
+    number: int
+    """The pass in which it last helped."""
 
 
 class KnownHolders:
@@ -52,7 +60,7 @@ class KnownHolders:
         self._pids: dict[int, tuple[int, ...]] = {}
         self._unsure: set[int] = set()
         self._missed: dict[int, _Miss] = {}
-        self._likeness: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._likeness: dict[tuple[object, ...], _Alike] = {}
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._number = 0
         self._search_cost_s = 0.0
@@ -76,7 +84,7 @@ class KnownHolders:
         for socket in wanted:
             if socket.inode in self._pids or not self._is_due(socket.inode):
                 continue
-            pids = self._likeness.get(_likeness(socket, listening))
+            pids = self._alike(_likeness(socket, listening))
             if not pids:
                 strange.append(socket)
             else:
@@ -87,7 +95,7 @@ class KnownHolders:
             self._search(strange, doubtful, listening, deadline)
         if not self._missed:
             self.denied = 0
-        self._processes.forget_others({pid for pids in self._pids.values() for pid in pids})
+        self._forget()
 
     def is_settled(self, socket: TcpSocket) -> bool:
         """Whether it is known who holds a socket, or that nobody does."""
@@ -125,7 +133,21 @@ class KnownHolders:
                 else:
                     # Handed on, or closed a moment ago: until a search says more, it stays its program's.
                     self._unsure.add(inode)
-        self._likeness = {key: pids for key, pids in self._likeness.items() if gone.isdisjoint(pids)}
+        self._likeness = {key: alike for key, alike in self._likeness.items() if gone.isdisjoint(alike.pids)}
+
+    def _alike(self, likeness: tuple[object, ...]) -> tuple[int, ...]:
+        alike = self._likeness.get(likeness)
+        if alike is None:
+            return ()
+        self._likeness[likeness] = alike._replace(number=self._number)
+        return alike.pids
+
+    def _forget(self) -> None:
+        """Forget the processes that hold nothing, and have not for long: a pool that is empty now fills again."""
+        oldest = self._number - _LIKE_FOR_PASSES
+        self._likeness = {key: alike for key, alike in self._likeness.items() if alike.number > oldest}
+        held = {pid for pids in self._pids.values() for pid in pids}
+        self._processes.forget_others(held.union(*(alike.pids for alike in self._likeness.values())))
 
     def _is_due(self, inode: int) -> bool:
         miss = self._missed.get(inode)
@@ -163,7 +185,9 @@ class KnownHolders:
 
     def _settle(self, socket: TcpSocket, scan: OwnerScan, likeness: tuple[object, ...]) -> None:
         inode = socket.inode
-        pids = tuple(dict.fromkeys(holder.pid for holder in scan.holders.get(inode, ())))
+        found = dict.fromkeys(holder.pid for holder in scan.holders.get(inode, ()))
+        # One that ended before it could be read names no application.
+        pids = tuple(pid for pid in found if pid in self._processes.by_pid)
         if pids:
             pids = self._tuples.setdefault(pids, pids)
             self._pids[inode] = pids
@@ -182,10 +206,9 @@ class KnownHolders:
         if len(self._likeness) > _MOST_LIKENESSES or len(self._tuples) > _MOST_LIKENESSES:
             self._likeness.clear()
             self._tuples.clear()
-        known = self._likeness.setdefault(likeness, pids)
-        if known != pids and not self._same_program(known, pids):
-            # Two programs share it: from now on it tells nothing.
-            self._likeness[likeness] = ()
+        alike = self._likeness.setdefault(likeness, _Alike(pids, self._number))
+        if alike.pids != pids and not self._same_program(alike.pids, pids):
+            self._likeness[likeness] = _Alike((), self._number)
 
     def _same_program(self, some: tuple[int, ...], others: tuple[int, ...]) -> bool:
         if not some or not others:

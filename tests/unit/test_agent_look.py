@@ -203,6 +203,17 @@ def test_a_strange_socket_is_said_until_a_search_is_affordable(machine: Machine)
     assert seen.unseen == ()
 
 
+def test_a_pool_that_was_empty_for_a_while_is_still_its_program(machine: Machine) -> None:
+    machine.sockets[HOST] = sockets(500, 2)
+    machine.hold(100, 500, 501)
+    eyes = look(machine, search_cpu_share=0.0)
+    eyes.look()
+    machine.sockets[HOST] = []
+    assert eyes.look().applications == {}
+    machine.sockets[HOST] = sockets(600, 2)
+    assert list(eyes.look().applications) == [SERVER]
+
+
 def test_what_two_programs_share_tells_nothing(machine: Machine) -> None:
     """The same peer, user and cgroup: a new socket may be of either, so only a search decides."""
     add_process(machine.proc, 200, executable="/usr/bin/other")
