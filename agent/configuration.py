@@ -79,15 +79,16 @@ def read_configuration(path: str, *, may_be_missing: bool = False) -> Configurat
     """
     name = clean_text(path)
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ConfigurationError(f"{name} is no regular file.")
-        data = read_head(path, _MOST_BYTES + 1, flags=os.O_NONBLOCK)
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+        data = b"" if not regular else read_head(path, _MOST_BYTES + 1, flags=os.O_NONBLOCK)
     except FileNotFoundError:
         if may_be_missing:
             return Configuration()
         raise ConfigurationError(f"{name} does not exist.") from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if not regular:
+        raise ConfigurationError(f"{name} is no regular file.")
     if len(data) > _MOST_BYTES:
         raise ConfigurationError(f"{name} is larger than {_MOST_BYTES // 1024} KiB.")
     try:

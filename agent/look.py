@@ -75,6 +75,7 @@ class Look:
         self._processes = KnownProcesses(proc=proc, root=root)
         self._holders = KnownHolders(self._processes, proc=proc, cpu_share=options.search_cpu_share)
         self._first_seen: dict[SocketKey, float] = {}
+        self._own_label: str | None = None
         self._labels: dict[tuple[int, int | None], str] = {}
         self._reads = NamespaceReads(proc=proc, most_sockets=options.most_sockets, cpu_s=options.pass_cpu_s)
 
@@ -84,11 +85,17 @@ class Look:
         self._holders.set_cpu_share(options.search_cpu_share)
         self._reads.set_limits(options.most_sockets, options.pass_cpu_s)
 
+    def is_wanted(self, key: AppKey) -> bool:
+        """Whether an application may be in the next look at all, by exclusions and namespaces."""
+        here = self.options.namespaces != "host" or key.namespace == self._own_label
+        return here and not self._excluded(key.app)
+
     def look(self) -> Pass:
         """Look once. Raises only ``StrandedInNamespace``: then nothing that this process reads can be trusted."""
         deadline = Deadline(_TIMEOUT_S)
         unseen: Counter[tuple[str, str]] = Counter()
         namespaces, read, whole = self._reads.read(self.options.namespaces, self._first_seen, deadline, unseen)
+        self._own_label = next((self._label(one) for one in namespaces.values() if one.current), self._own_label)
         moment = _boottime()
         sockets = [socket for one in read for socket in one.sockets]
         seen_for_s = self._sightings(sockets, moment, whole)
