@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_fact", "rfc3339"]
 
-_MAX_OFFENDERS = 40
+_MAX_OFFENDERS = 20
+_MAX_FINDINGS = 10
 _MAX_WARNINGS = 10
 _MAX_INTEGER = 2**63 - 1
 _LAST_SECOND = 253_402_300_799.0
@@ -90,8 +91,8 @@ def build_fact(
         },
         "offenders": offenders,
         "truncated": len(ranked) - len(offenders),
-        "findings": findings,
-        "findings_truncated": 0,
+        "findings": findings[:_MAX_FINDINGS],
+        "findings_truncated": max(0, len(findings) - _MAX_FINDINGS),
     }
     return _fitted(fact)
 

@@ -525,7 +525,10 @@ def test_a_temporary_name_means_nothing_to_those_who_read(host: Host, monkeypatc
 # Races and time.
 
 
-@pytest.mark.parametrize("attack", ["link to a file of root's", "FIFO", "directory", "second name of a file of root's"])
+SWAPS = ("link to a file of root's", "link to its own file", "FIFO", "directory", "second name of a file of root's")
+
+
+@pytest.mark.parametrize("attack", SWAPS)
 def test_a_file_swapped_after_the_first_look(
     host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
