@@ -17,7 +17,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording imp
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["render_fact_text", "render_status"]
 
@@ -86,7 +86,7 @@ def _offender_lines(offender: Mapping[str, Any]) -> Iterator[str]:
         ("ports", ", ".join(f":{port['port']}" for port in offender["local_ports"])),
         ("descriptors", _descriptors(offender["descriptors"])),
     ]
-    yield from _wrapped(" · ".join(f"{name} {value}" for name, value in facts if value), _INDENT)
+    yield from _joined([clean_text(f"{name} {value}") for name, value in facts if value], _INDENT)
     if trend["exhaustion_in_s"] is not None:
         left = format_age({"at_least": trend["exhaustion_in_s"], "at_most": trend["exhaustion_in_s"]})
         yield from _wrapped(f"Out of descriptors in about {left} (pid {trend['exhaustion_pid']}).", _INDENT)
@@ -134,6 +134,19 @@ def _wrapped(text: str, indent: str) -> Iterator[str]:
     yield from textwrap.wrap(
         clean_text(text, 1024), _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
+
+
+def _joined(items: Sequence[str], indent: str) -> Iterator[str]:
+    """Put items side by side as long as they fit, none of them broken."""
+    line = ""
+    for item in items:
+        longer = f"{line} · {item}" if line else indent + item
+        if line and len(longer) > _WIDTH:
+            yield line
+            longer = indent + item
+        line = longer
+    if line:
+        yield line
 
 
 def _peer(peer: Mapping[str, Any]) -> str:
