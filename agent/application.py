@@ -30,7 +30,7 @@ from ansible_collections.lastack.linux.agent.trend import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ansible_collections.lastack.linux.agent.records import AppLook, Member, SocketKey, Thresholds
 
@@ -139,7 +139,12 @@ class Application:
         present: dict[SocketKey, Spell] = {}
         for key, member in members.items():
             group = GROUP_OF_CAUSE.get(member.cause, IDLE)
-            spell = self.sockets.get(key) or moment.lost.get(key)
+            spell = self.sockets.get(key)
+            if spell is not None and spell.group == group and spell.busy_s is None:
+                present[key] = spell
+                continue
+            if spell is None:
+                spell = moment.lost.get(key)
             if spell is None:
                 if room <= 0:
                     continue
@@ -213,6 +218,8 @@ class Application:
         for row in rows:
             if row[1] > highest:
                 highest, grown_s = row[1], row[0]
+        fallen_s = max((row[0] for row, next_ in zip(rows[1:], rows) if row[3] > next_[3]), default=rows[0][0])
+        first_left = next((row for row in rows if row[3] > rows[0][3]), rows[-1])
         kept = 0
         if self.marked_s is not None:
             kept = sum(s.group != BUSY and s.first_seen_s <= self.marked_s for s in self.sockets.values())
@@ -226,7 +233,9 @@ class Application:
             program=sum_of(tallies[ENDED], tallies[MAYBE]).group(moment.now_s, lives["program"]),
             came=int(rows[-1][2] - rows[0][2]),
             left=int(rows[-1][3] - rows[0][3]),
+            came_again=int(rows[-1][2] - first_left[2]),
             since_growth_s=moment.now_s - grown_s,
+            since_fall_s=moment.now_s - fallen_s,
             growth_per_s=self._growth_per_s(rows),
             kept_share=kept / self.marked if self.marked else 0.0,
             ceiling=self.ceiling,
@@ -244,14 +253,26 @@ class Application:
         known_busy = sum(spell.busy_s is not None for spell in self.sockets.values())
         half_closes = known_busy > 0 and known_busy >= _BUSY_SHARE * len(self.sockets)
         patience = {name: patience_of(lives.get(LIVES.get(name, ""))) for name in GROUPS}
-        for key, spell in self.sockets.items():
-            member = members.get(key)
+        for spell, ages in self._ages(members, now).items():
             watched_s = now - spell.first_seen_s
-            age_s = watched_s if member is None else max(member.age_at_least_s, watched_s)
             group = IDLE if half_closes and spell.group == MAYBE else spell.group
-            overdue = age_s >= limits.min_age_s and watched_s >= patience[group]
-            tallies[group].add(spell, age_s, watched_s, overdue=overdue, now_s=now)
+            old = 0 if watched_s < patience[group] else sum(age_s >= limits.min_age_s for age_s in ages)
+            tallies[group].add(spell, len(ages), old, max(ages), now)
         return tallies
+
+    def _ages(self, members: Mapping[SocketKey, Member], now: float) -> dict[Spell, list[float]]:
+        """Return the least age of each socket, those that came together in one list."""
+        ages: dict[Spell, list[float]] = {}
+        for key, spell in self.sockets.items():
+            watched_s = now - spell.first_seen_s
+            member = members.get(key)
+            known_s = watched_s if member is None or member.age_at_least_s < watched_s else member.age_at_least_s
+            found = ages.get(spell)
+            if found is None:
+                ages[spell] = [known_s]
+            else:
+                found.append(known_s)
+        return ages
 
     def _remember(self, judgement: Judgement, evidence: Evidence, moment: Moment) -> None:
         verdict = judgement.verdict
@@ -289,12 +310,9 @@ class Application:
         for key, spell in self.sockets.items():
             if spell.group == BUSY:
                 continue
-            member = members.get(key)
-            watched_s = now - spell.first_seen_s
-            age_s = watched_s if member is None else max(member.age_at_least_s, watched_s)
+            age_s, limit_s = _bracket(spell, members.get(key), now)
             if age_s > at_least:
                 at_least, eldest = age_s, key
-            limit_s = _least(None if spell.absent_s is None else now - spell.absent_s, member and member.age_at_most_s)
             upper = None if limit_s is None or upper is None else max(upper, limit_s)
         if eldest is None:
             return None
@@ -304,6 +322,12 @@ class Application:
         return at_least, None if upper is None else max(upper, at_least)
 
 
-def _least(*values: float | None) -> float | None:
-    known: Iterable[float] = [value for value in values if value is not None]
-    return min(known, default=None)
+def _bracket(spell: Spell, member: Member | None, now: float) -> tuple[float, float | None]:
+    """Return the least and the most age of a socket, by what was watched and what the kernel says."""
+    at_least = now - spell.first_seen_s
+    at_most = None if spell.absent_s is None else now - spell.absent_s
+    if member is not None:
+        at_least = max(at_least, member.age_at_least_s)
+        if member.age_at_most_s is not None:
+            at_most = member.age_at_most_s if at_most is None else min(at_most, member.age_at_most_s)
+    return at_least, at_most

@@ -4,12 +4,13 @@
 """When a process will have no descriptor left: from its own open descriptors and its soft limit, or not at all.
 
 Only steady growth supports a forecast: a line that every sample keeps close to, whose later half is as steep as the
-earlier one, over a time that is not small against the time foretold. No forecast is better than a wrong one.
+earlier one, without chance enough to lead astray, over a time that is not small against the time foretold. No forecast is better than a wrong one.
 A process meets ``EMFILE`` when it holds as many descriptors as its soft limit (``RLIMIT_NOFILE``, getrlimit(2)).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.agent.samples import Samples, evenly, theil_sen
@@ -27,8 +28,11 @@ _LEAST_RISE = 10
 """Below so many descriptors, whole numbers alone hide whether the growth is steady."""
 _ROUNDING = 1.0
 """A look falls anywhere between two steps of a count."""
-_HALVES_AGREE = 0.2
-"""The accuracy that is promised: the halves may not differ by more."""
+_ROUNDING_VARIANCE = 0.5
+_PROMISED = 0.2
+"""The accuracy of a forecast, as a share of the time that remains."""
+_DEVIATIONS = 2.5
+_HALVES_AGREE = _PROMISED
 _REACH = 20
 """A forecast reaches at most so many times as far as the growth it rests on has been watched."""
 
@@ -83,9 +87,12 @@ def exhaustion(
             continue
         slope = _steady_slope(part, thresholds.forecast_misfit)
         if slope is not None:
+            # what the last sample shows, not the line, is where the way to the limit begins
             seconds = max(0.0, (soft_limit - part[-1][1]) / slope)
             span = part[-1][0] - part[0][0]
-            return (seconds, slope) if seconds <= min(_REACH * span, thresholds.forecast_horizon_s) else None
+            if seconds > min(_REACH * span, thresholds.forecast_horizon_s):
+                return None
+            return (seconds, slope) if _is_certain(part, slope, seconds) else None
     return None
 
 
@@ -107,12 +114,30 @@ def _steady_slope(points: Sequence[tuple[float, float]], misfit: float) -> float
     if rise < _LEAST_RISE:
         return None
     allowed = misfit * rise + _ROUNDING
+    # a straight line hides a random walk, and the other way round: both are looked for
     if any(abs(y - intercept - slope * (x - start)) > allowed for x, y in points):
         return None
-    # what the last sample shows, not the line, is where the way to the limit begins
     middle = len(chosen) // 2
     halves = theil_sen(chosen[: middle + 1]), theil_sen(chosen[middle:])
     slack = _HALVES_AGREE * slope + 2 * _ROUNDING * slope / rise
     if any(half is None or abs(half[0] - slope) > slack for half in halves):
         return None
     return slope
+
+
+def _is_certain(points: Sequence[tuple[float, float]], slope: float, seconds: float) -> bool:
+    """Return whether chance alone keeps the real moment within the promised share of ``seconds``.
+
+    Arrivals at random make the count a random walk about the line: its variance grows with time, so the rate that was
+    watched over a span is uncertain, and so is the way that remains.
+    """
+    chosen = evenly(points)
+    steps = [(x2 - x1, y2 - y1) for (x1, y1), (x2, y2) in zip(chosen, chosen[1:])]
+    span = points[-1][0] - points[0][0]
+    excess = sum(max(0.0, (y - slope * x) ** 2 - _ROUNDING_VARIANCE) for x, y in steps)
+    variance = excess / span
+    if variance <= 0:
+        return True
+    if seconds <= 0:
+        return False
+    return _DEVIATIONS * math.sqrt(variance * (1 / seconds + 1 / span)) <= _PROMISED * slope

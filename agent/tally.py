@@ -36,12 +36,12 @@ class Tally:
         self.arrived: set[float] = set()
         self.stayed: set[float] = set()
 
-    def add(self, spell: Spell, age_s: float, watched_s: float, *, overdue: bool, now_s: float) -> None:
-        """Count one socket."""
-        self.size += 1
+    def add(self, spell: Spell, size: int, overdue: int, oldest_s: float, now_s: float) -> None:
+        """Count the sockets that came together: ``size`` of them, ``overdue`` of which have outstayed the others."""
+        self.size += size
         self.overdue += overdue
-        self.oldest_s = max(self.oldest_s, age_s)
-        self.longest_look_s = max(self.longest_look_s, watched_s)
+        self.oldest_s = max(self.oldest_s, oldest_s)
+        self.longest_look_s = max(self.longest_look_s, now_s - spell.first_seen_s)
         if spell.absent_s is not None and spell.first_seen_s < now_s:
             self.arrived.add(spell.first_seen_s)
             if overdue:

@@ -74,6 +74,7 @@ _BURST_PEAK = 5
 _TURNS_OVER = 0.5
 """Members turn over when so many leave for each that comes."""
 _TURNS = 3
+_AGAIN = 2
 _CALENDAR = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
@@ -113,8 +114,12 @@ class Evidence(NamedTuple):
     came: int
     left: int
     """In the last looks, three times ``leak_passes`` of them."""
+    came_again: int
+    """Of those that came, the ones after the first had left: a burst that drains has none, a pool has."""
     since_growth_s: float
     """How long the count has not been higher than at any time before in these looks."""
+    since_fall_s: float
+    """How long no socket has left; the time of these looks if none has in them."""
     growth_per_s: float
     kept_share: float
     """Of the sockets that a leak or stuck queue had when it was found, those that are still here."""
@@ -217,15 +222,16 @@ def _pending(seen: Evidence, limits: Thresholds) -> Judgement | None:
     turns = _turns_over(seen)
     if program.size and program.life_s is None and not turns:
         waits.append(_until_known(seen, limits))
+    if not turns and seen.ceiling is None and seen.count < seen.peak and seen.left >= _TURNS:
+        waits.append(_until_drained(seen, limits))
     if idle.size and not turns and _still_fills(seen, limits):
         waits.append(_until_no_pool(seen, limits))
     waiting = seen.groups[WAITING]
     if waiting.size and waiting.life_s is None and not turns and not waiting.overdue:
         waits.append((limits.min_age_s - waiting.oldest_s, "not accepted yet"))
-    waits = [wait for wait in waits if wait[0] > 0]
-    if not waits:
+    ready_in_s, why = max(waits, default=(0.0, ""))
+    if ready_in_s <= 0:
         return None
-    ready_in_s, why = max(waits)
     return Judgement(WATCHING, ready_in_s, f"{_sockets(seen.count)}, {_pace(seen)}: {why}.")
 
 
@@ -246,6 +252,16 @@ def _still_fills(seen: Evidence, limits: Thresholds) -> bool:
     if seen.since_growth_s >= limits.leak_passes * seen.interval_s:
         return False
     return seen.ceiling is None or seen.count > 2 * seen.ceiling + _BURST_PEAK
+
+
+def _until_drained(seen: Evidence, limits: Thresholds) -> tuple[float, str]:
+    """Return how long it takes to tell a burst that drains from a pool that shrank."""
+    settled_s = limits.leak_passes * seen.interval_s - seen.since_fall_s
+    if settled_s <= 0:
+        return 0.0, ""
+    excess = seen.count - _DRAINED * seen.peak
+    drained_s = excess / -seen.growth_per_s if seen.growth_per_s < 0 else 0.0
+    return max(settled_s, drained_s), f"{seen.peak - seen.count} of {seen.peak} have drained lately"
 
 
 def _until_no_pool(seen: Evidence, limits: Thresholds) -> tuple[float, str]:
@@ -272,7 +288,7 @@ def _pool(seen: Evidence) -> Judgement:
 
 
 def _turns_over(seen: Evidence) -> bool:
-    return seen.left >= _TURNS and seen.left >= _TURNS_OVER * seen.came
+    return seen.left >= _TURNS and seen.left >= _TURNS_OVER * seen.came and seen.came_again >= _AGAIN
 
 
 def _stay_s(limits: Thresholds) -> float:
