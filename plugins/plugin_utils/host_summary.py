@@ -38,7 +38,7 @@ def host_summary(report: Mapping[str, Any], stored: str) -> dict[str, Any]:
             "privileged": seen["privileged"],
             "warnings": len(seen["warnings"]),
         },
-        "agent": agent["state"] if agent else None,
+        "agent": {"state": agent["state"]} if agent else None,
         "states": dict(report["states"]),
         "totals": _totals(report),
         "findings": [],

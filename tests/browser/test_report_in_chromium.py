@@ -100,7 +100,7 @@ def test_a_growing_leak_stands_first_with_its_deadline(visit: Open) -> None:
     heading = page.locator("h1").inner_text()
     assert heading == (
         "7,293 sockets leaked by 3 applications on 3 hosts;"
-        " 1 of them grows, descriptors gone in ~55 min on web-3.example.org."
+        " 1 leak grows, descriptors gone in ~55 min on web-3.example.org."
     )
     first = page.locator("#applications tbody tr").first.inner_text()
     assert "checkout-api" in first

@@ -209,7 +209,7 @@ def test_what_is_no_fact_is_refused(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity", "1e999", "-1", "true", '"3"', "[3]", "9" * 4_000])
 @pytest.mark.parametrize("key", ["published_boottime_s", "fresh_for_s", "interval_s"])
 def test_a_number_is_a_number_in_its_range(tmp_path: Path, key: str, name: str) -> None:
-    put(tmp_path, json.dumps(fact(offender(), **{key: "HERE"})).replace('"HERE"', name).encode())
+    put(tmp_path, json.dumps({**fact(offender()), key: "HERE"}).replace('"HERE"', name).encode())
     assert refused(tmp_path)
 
 

@@ -153,7 +153,7 @@ def test_the_page_of_every_finding_that_occurs_is_inside(page: str) -> None:
 
 def test_what_grows_is_said_first_with_its_end_and_its_pages() -> None:
     document = Document(render_html(sample("growing_fleet"), growing_hosts()))
-    assert "1 of them grows, descriptors gone in ~55 min on web-3.example.org." in document.text
+    assert "1 leak grows, descriptors gone in ~55 min on web-3.example.org." in document.text
     assert "grows 16/min on 2 hosts" in document.text
     assert "Agents. 1 of 3 not heard: web-40.example.org (the agent's last word is 5 h old: no trend)" in document.text
     # From the details of a host.

@@ -68,13 +68,13 @@ def fleet_trend_words(app: Mapping[str, Any]) -> str:
 
 
 def fleet_growing_words(fleet: Mapping[str, Any]) -> str:
-    """The growing leaks of a fleet in one clause: "1 of them grows: descriptors gone in ~3 h on web-3"."""
+    """The growing leaks of a fleet in one clause: "1 leak grows, descriptors gone in ~3 h on web-3"."""
     growing = data(data(fleet, "close_wait"), "growing")
     apps = int(growing.get("apps") or 0)
     if not apps:
         return ""
     due = due_on_host(growing)
-    return f"{apps:,} of them {'grows' if apps == 1 else 'grow'}" + (f", {due}" if due else "")
+    return f"{plural(apps, 'leak')} {'grows' if apps == 1 else 'grow'}" + (f", {due}" if due else "")
 
 
 def due_on_host(holder: Mapping[str, Any]) -> str:
