@@ -34,6 +34,7 @@ _LIKE_FOR_PASSES = 100
 
 class _Miss(NamedTuple):
     tries: int
+    """Searches everywhere."""
     next_pass: int
     exhaustive: bool
 
@@ -63,8 +64,9 @@ class KnownHolders:
         self._likeness: dict[tuple[object, ...], _Alike] = {}
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._number = 0
-        self._search_cost_s = 0.0
-        self._searched_at = 0.0
+        self._search_cost_s = {False: 0.0, True: 0.0}
+        self._searched_at = {False: 0.0, True: 0.0}
+        """By whether the search is everywhere."""
 
     def set_cpu_share(self, cpu_share: float) -> None:
         """Change how much of one core the searches may use."""
@@ -160,30 +162,50 @@ class KnownHolders:
         listening: Collection[tuple[int, int]],
         deadline: Deadline,
     ) -> None:
-        if (time.monotonic() - self._searched_at) * self._cpu_share < self._search_cost_s:
-            self.postponed = len(strange)
-            return
-        before = time.process_time()
-        # Those who hold the most first: a leak's next socket is where the others are.
+        """Search where the sockets were made at first, and everywhere for those that are still there a pass later.
+
+        On a busy host, every pass meets sockets that are closed before they are looked for: a search for these would
+        read every descriptor of the machine.
+        """
+        lost = {socket.inode for socket in (*strange, *doubtful) if self._is_lost(socket)}
+        for everywhere in (False, True):
+            new = [socket for socket in strange if (socket.inode in lost) == everywhere]
+            old = [socket for socket in doubtful if (socket.inode in lost) == everywhere]
+            if not new and not old:
+                continue
+            if (time.monotonic() - self._searched_at[everywhere]) * self._cpu_share < self._search_cost_s[everywhere]:
+                self.postponed += len(new)
+                continue
+            before = time.process_time()
+            scan = find_owners(
+                [*new, *old],
+                proc=self._proc,
+                deadline=deadline,
+                first=self._holders_first(),
+                further=bool(new),
+                everywhere=everywhere,
+            )
+            self._processes.read({holder.pid for found in scan.holders.values() for holder in found}, deadline)
+            if everywhere:
+                self.denied = 0 if scan.complete else scan.processes_denied
+            for socket in [*new, *old]:
+                self._settle(socket, scan, _likeness(socket, listening), everywhere=everywhere)
+            self._search_cost_s[everywhere] = time.process_time() - before
+            self._searched_at[everywhere] = time.monotonic()
+
+    def _is_lost(self, socket: TcpSocket) -> bool:
+        """Whether its holder may be anywhere: it is not where the socket was made, or nobody knows where that was."""
+        return socket.cgroup_id is None or socket.inode in self._missed
+
+    def _holders_first(self) -> list[int]:
+        """Return those who hold the most first: a leak's next socket is where the others are."""
         counts: dict[int, int] = {}
         for pids in self._pids.values():
             for pid in pids:
                 counts[pid] = counts.get(pid, 0) + 1
-        scan = find_owners(
-            [*strange, *doubtful],
-            proc=self._proc,
-            deadline=deadline,
-            first=sorted(counts, key=lambda pid: -counts[pid]),
-            further=bool(strange),
-        )
-        self.denied = 0 if scan.complete else scan.processes_denied
-        self._processes.read({holder.pid for found in scan.holders.values() for holder in found}, deadline)
-        for socket in [*strange, *doubtful]:
-            self._settle(socket, scan, _likeness(socket, listening))
-        self._search_cost_s = time.process_time() - before
-        self._searched_at = time.monotonic()
+        return sorted(counts, key=lambda pid: -counts[pid])
 
-    def _settle(self, socket: TcpSocket, scan: OwnerScan, likeness: tuple[object, ...]) -> None:
+    def _settle(self, socket: TcpSocket, scan: OwnerScan, likeness: tuple[object, ...], *, everywhere: bool) -> None:
         inode = socket.inode
         found = dict.fromkeys(holder.pid for holder in scan.holders.get(inode, ()))
         # One that ended before it could be read names no application.
@@ -195,7 +217,7 @@ class KnownHolders:
             self._missed.pop(inode, None)
             self._remember(likeness, pids)
             return
-        tries = self._missed[inode].tries + 1 if inode in self._missed else 1
+        tries = (self._missed[inode].tries if inode in self._missed else 0) + everywhere
         pause = 1 if tries < _SURE_OF_NOBODY else min(_LONGEST_PAUSE, 2**tries)
         self._missed[inode] = _Miss(tries, self._number + pause, scan.exhaustive)
         if tries >= _SURE_OF_NOBODY:

@@ -44,6 +44,7 @@ class Machine:
         self.hidden: list[Unseen] = []
         self.reads: list[int] = []
         self.searches: list[set[int]] = []
+        self.everywhere: list[bool] = []
 
     def find(self, **__: object) -> tuple[list[NetworkNamespace], list[Unseen]]:
         found = [
@@ -89,6 +90,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     def counted(sockets: list[TcpSocket], **options: Any) -> object:  # noqa: ANN401 - handed through
         made.searches.append({one.inode for one in sockets})
+        made.everywhere.append(options["everywhere"])
         return search(sockets, **options)
 
     monkeypatch.setattr(known_holders, "find_owners", counted)
@@ -241,6 +243,30 @@ def test_a_socket_without_a_holder_is_unknown_only_after_a_second_search(machine
     for __ in range(20):
         assert list(eyes.look().applications) == [key]
     assert len(machine.searches) < 8
+
+
+def test_a_socket_is_searched_everywhere_only_if_it_is_still_there_a_pass_later(machine: Machine) -> None:
+    """On a busy host every pass meets sockets whose program is just closing them."""
+    eyes = look(machine, search_cpu_share=1e9)
+    machine.sockets[HOST] = sockets(500, 1, cgroup_id=4242)
+    assert eyes.look().applications == {}
+    machine.sockets[HOST] = sockets(600, 1, cgroup_id=4242)
+    assert eyes.look().applications == {}
+    assert machine.everywhere == [False, False]
+    machine.hold(100, 600)
+    assert list(eyes.look().applications) == [SERVER]
+    assert machine.everywhere == [False, False, True]
+
+
+def test_a_known_holder_is_searched_first_and_nowhere_else(machine: Machine) -> None:
+    machine.sockets[HOST] = sockets(500, 1)
+    machine.hold(100, 500)
+    eyes = look(machine, search_cpu_share=1e9)
+    eyes.look()
+    machine.sockets[HOST] = [*sockets(500, 1), *sockets(600, 1, cgroup_id=4242, remote_port=25)]
+    machine.hold(100, 600)
+    assert len(only(eyes.look()).members) == 2
+    assert machine.everywhere == [True, False]
 
 
 def test_sockets_of_an_ended_process_go_to_who_holds_them_now(machine: Machine) -> None:

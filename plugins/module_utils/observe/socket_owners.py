@@ -55,13 +55,14 @@ def find_owners(  # noqa: PLR0913 - where to look, and how far
     deadline: Deadline | None = None,
     first: Sequence[int] = (),
     further: bool = True,
+    everywhere: bool = True,
 ) -> OwnerScan:
     """Return the processes that hold these sockets; sockets with inode 0 have none and are not looked for.
 
     Looked at are first the processes that the caller names in ``first``, then those in the cgroups in which the sockets
-    were created, then those of the sockets' users, then all others; it ends when every socket has a holder. Within each
-    group the processes in which a few descriptors tried at random places show wanted sockets come first, then the
-    small ones.
+    were created, then, unless ``everywhere`` is false, those of the sockets' users, then all others; it ends when every
+    socket has a holder. Within each group the processes in which a few descriptors tried at random places show wanted
+    sockets come first, then the small ones.
 
     Then, unless ``further`` is false, further holders are looked for, with a bounded effort: relatives of the holders
     (ancestors, descendants, siblings) and processes in their cgroups first, then any, the smallest first, for at most
@@ -78,9 +79,10 @@ def find_owners(  # noqa: PLR0913 - where to look, and how far
         pids = list_pids(proc)
         search.find(first)
         search.find(_cgroup_members(sockets, proc, cgroup_mount, deadline))
-        users = {socket.uid for socket in sockets if socket.inode}
-        search.find(pid for pid in pids if _owner_of(f"{proc}/{pid}") in users)
-        search.find(pids)
+        if everywhere:
+            users = {socket.uid for socket in sockets if socket.inode}
+            search.find(pid for pid in pids if _owner_of(f"{proc}/{pid}") in users)
+            search.find(pids)
         if further:
             search.find_further(pids)
         everyone = search.looked.issuperset(pids)
