@@ -90,8 +90,10 @@ def _read(root: str) -> bytes | None:
     folder_flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
         opened.append(os.open(root or "/", folder_flags))
-        for name in _FOLDERS:
+        for index, name in enumerate(_FOLDERS):
             if stat.S_ISLNK(os.stat(name, dir_fd=opened[-1], follow_symlinks=False).st_mode):
+                # Linked folders are common; only with a fact behind them something is to be said.
+                os.stat("/".join((*_FOLDERS[index:], _NAME)), dir_fd=opened[-1])
                 raise _NotAFactError("is reached through a link, which is not followed")
             opened.append(os.open(name, folder_flags | os.O_NOFOLLOW, dir_fd=opened[-1]))
         if stat.S_ISLNK(os.stat(_NAME, dir_fd=opened[-1], follow_symlinks=False).st_mode):
