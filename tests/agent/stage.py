@@ -86,6 +86,12 @@ class Stage:
         # unshare(1) has moved itself, too, before it forked.
         return f"/proc/{self._spawner.pid}/ns/net"
 
+    @property
+    def proc(self) -> Path:
+        """The stage's own /proc, seen from the machine."""
+        assert self._spawner is not None
+        return Path(f"/proc/{self._spawner.pid}/root/proc")
+
     def _ask(self, **request: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         with self._lock:
             assert self._spawner is not None
@@ -208,6 +214,12 @@ class Agent:
     def signal(self, number: signal.Signals) -> None:
         assert self._program is not None
         self.stage.signal(self._program.pid, number)
+
+    @property
+    def pid(self) -> int:
+        """The present agent's, in the stage."""
+        assert self._program is not None
+        return self._program.pid
 
     @property
     def errors(self) -> str:
