@@ -40,7 +40,11 @@ class CpuBudget:
 
     def end(self) -> None:
         """End a pass: what the process has used since ``begin``, user and system, is its cost."""
-        self.charge(time.process_time() - self._mark_s)
+        self.charge(self.so_far_s())
+
+    def so_far_s(self) -> float:
+        """Return what has been used since ``begin``, for what is said before the pass is over."""
+        return time.process_time() - self._mark_s
 
     def charge(self, cost_s: float) -> None:
         """Take the CPU seconds of one pass."""

@@ -138,7 +138,7 @@ class Publication:
             fresh_for_s=_FRESH_TIMES * max(self.configuration.publish_s, interval),
             passes=self.passes,
             cpu_s=time.process_time(),
-            cpu_pass_s=budget.last_cost_s,
+            cpu_pass_s=budget.so_far_s(),
             resident_bytes=read_resident_bytes(),
             dropped_sockets=self._dropped_sockets,
             dropped_applications=self._dropped_applications,

@@ -32,7 +32,7 @@ class AgentStatus(NamedTuple):
     cpu_s: float
     """CPU seconds, user and system, of this process so far."""
     cpu_pass_s: float
-    """CPU seconds of the last pass, everything included."""
+    """CPU seconds of the last pass, up to this publication."""
     resident_bytes: int | None
     dropped_sockets: int
     dropped_applications: int
