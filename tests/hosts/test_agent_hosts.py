@@ -66,7 +66,7 @@ def agents(lab: Lab, names: list[str], before: dict[str, str]) -> Iterator[None]
     for name in names:
         lab.execute(name, "tee", "/opt/leaking_service.py", text=PROGRAM.read_text(encoding="utf-8"))
         for service, more in SERVICES.items():
-            unit = f"[Service]\nExecStart=/usr/bin/python3 /opt/leaking_service.py 200 0.4\n{more}\n"
+            unit = f"[Service]\nExecStart=/usr/bin/python3 /opt/leaking_service.py 900 0.6\n{more}\n"
             lab.execute(name, "tee", f"/etc/systemd/system/{service}.service", text=unit)
         lab.execute(name, "systemctl", "daemon-reload")
         lab.execute(name, "systemctl", "start", *SERVICES)
