@@ -174,8 +174,7 @@ class Loop:
         self._look.set_options(look_options(configuration))
         self._publication.configuration = configuration
         # What is not looked at any more has not left: it is no burst.
-        if hasattr(self._watch, "forget"):
-            self._watch.forget(lambda key: not self._look.is_wanted(key))
+        self._watch.forget(lambda key: not self._look.is_wanted(key))
         self._change_pending = True
 
     def _remembered(self, boot_id: str | None) -> tuple[Watch, float]:

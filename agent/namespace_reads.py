@@ -103,7 +103,7 @@ class NamespaceReads:
         room = max(0, self._most_sockets - len(sockets))
         read: list[CloseWaitSockets] = []
         whole = self._dead(set(known), set(present), certain=not not_found)
-        for namespace in self._due(namespaces, known):
+        for namespace in self._due(namespaces, known, whole):
             mine = known.get(namespace.inode, set())
             one = self._read(namespace, mine, room, deadline, unseen)
             if one is not None:
@@ -113,8 +113,13 @@ class NamespaceReads:
                     whole.add(namespace.inode)
         return Reading(present, read, frozenset(whole))
 
-    def _due(self, namespaces: Sequence[NetworkNamespace], known: Collection[int]) -> Iterable[NetworkNamespace]:
-        """Yield the namespaces to read; those that take turns last, and not all of them once the time is used up."""
+    def _due(
+        self, namespaces: Sequence[NetworkNamespace], known: Collection[int], whole: set[int]
+    ) -> Iterable[NetworkNamespace]:
+        """Yield the namespaces to read; those that take turns last, and not all of them once the time is used up.
+
+        Where nothing happened is as good as read: it goes into ``whole``.
+        """
         quiet = []
         for namespace in namespaces:
             if namespace.current or namespace.inode in known or namespace.inode not in self._quiet:
@@ -124,8 +129,9 @@ class NamespaceReads:
         begin = time.process_time()
         for last, namespace in sorted(quiet, key=lambda item: item[0].number):
             passes = self._number - last.number
-            over = time.process_time() - begin >= self._cpu_s
-            if passes >= _LONGEST_TURN if over else passes >= _LONGEST_QUIET or self._stirred(namespace, last):
+            if passes < _LONGEST_QUIET and not self._stirred(namespace, last):
+                whole.add(namespace.inode)
+            elif passes >= _LONGEST_TURN or time.process_time() - begin < self._cpu_s:
                 yield namespace
 
     def _stirred(self, namespace: NetworkNamespace, last: _Quiet) -> bool:

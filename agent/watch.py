@@ -12,6 +12,7 @@ from ansible_collections.lastack.linux.agent.records import AppLook, Change, Thr
 from ansible_collections.lastack.linux.agent.watch_state import StateError, WatchTables, tables_of, tables_to_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ansible_collections.lastack.linux.agent.records import AppKey, Pass, SocketKey
@@ -77,6 +78,12 @@ class Watch:
     def trends(self) -> dict[AppKey, tuple[Trend, AppLook]]:
         """Return trend and last look of every application, those that drained lately included."""
         return dict(self._said)
+
+    def forget(self, unwanted: Callable[[AppKey], bool]) -> None:
+        """Drop applications that are not looked at any more: they have not left, so nothing may be said of them."""
+        for key in [key for key in self._tables.applications if unwanted(key)]:
+            del self._tables.applications[key]
+            self._said.pop(key, None)
 
     def to_state(self) -> dict[str, Any]:
         """Return all that a restart must not lose, as JSON can hold it; only good for the same boot."""

@@ -222,6 +222,23 @@ def test_sighup_reads_the_configuration_again(places: Places, tmp_path: Path, mo
     assert [read(places.fact)["offenders"][0]["trend"]["first_seen"]] == before
 
 
+def test_what_is_not_looked_at_any_more_is_not_called_gone(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exclude() -> int:
+        configure(tmp_path, exclude=["web*"])
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 5
+
+    def nothing() -> int:
+        return 0
+
+    monkeypatch.setattr(Host, "is_wanted", lambda _self, key: key != KEY)
+    run(places, monkeypatch, lambda: 5, exclude, nothing, nothing)
+    assert read(places.fact)["offenders"] == []
+    assert not any("burst" in line for line in SAID)
+
+
 def test_a_bad_configuration_keeps_the_old_one_and_says_so(
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
