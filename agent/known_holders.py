@@ -112,7 +112,9 @@ class KnownHolders:
 
     def as_scan(self) -> OwnerScan:
         """Return what is known in the shape of one search."""
-        holders = {inode: [Holder(pid, -1) for pid in pids] for inode, pids in self._pids.items()}
+        # One list for all sockets of the same processes.
+        lists = {pids: [Holder(pid, -1) for pid in pids] for pids in set(self._pids.values())}
+        holders = {inode: lists[pids] for inode, pids in self._pids.items()}
         exhaustive = all(miss.exhaustive for miss in self._missed.values())
         return OwnerScan(holders, 0, self.denied, complete=not self._missed, exhaustive=exhaustive)
 
