@@ -109,8 +109,9 @@ HEALTHY = (
 def varied(number: int) -> Case:
     """The healthy case with this number: a shape, and its figures by chance from the number as seed."""
     chance = random.Random(number)
-    size, every = chance.randrange(3, 150), chance.choice([0.02, 0.05, 0.1, 0.3])
-    after = f"--after {chance.choice([0.15, 0.4, 1.0, 2.5])}"
+    size, every = chance.randrange(10, 150), chance.choice([0.02, 0.05, 0.1, 0.3])
+    # A pool whose server is slower than its round is never seen with a closed connection.
+    after = f"--after {max(0.1, min(chance.choice([0.15, 0.4, 1.0, 2.5]), 0.3 * size * every)):.2f}"
     seed = f"--seed {number}"
     shapes = (
         Case("turnover", "bounded_pool", f"--size {size} --every {every} {seed}", after),

@@ -79,7 +79,7 @@ def _enter(path: str) -> None:
         os.close(descriptor)
 
 
-def start_monitoring(stage: Stage, textfiles: Path, rules: Path) -> None:
+def start_monitoring(stage: Stage, textfiles: Path, rules: Path, prometheus: str | None = None) -> None:
     """Start both programs; wait until they answer."""
     folder = stage.folder / "monitoring"
     folder.mkdir()
@@ -92,8 +92,8 @@ def start_monitoring(stage: Stage, textfiles: Path, rules: Path) -> None:
         "--web.listen-address=127.0.0.1:9100",
         folder=folder,
     )
-    path = program("prometheus")
-    assets = path.removesuffix("/usr/bin/prometheus") + "/usr/share/prometheus/web/"
+    path = prometheus or program("prometheus")
+    assets = path.removesuffix("/bin/prometheus") + "/share/prometheus/web/"
     stage.start(
         path,
         f"--config.file={folder}/prometheus.yml",
