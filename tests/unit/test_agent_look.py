@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -430,12 +431,54 @@ def test_busy_namespaces_take_turns_when_time_is_short(machine: Machine) -> None
     assert read == [11, *[1] * 7, 11, *[1] * 7, 11]
 
 
-def test_a_namespace_with_close_wait_sockets_is_read_in_every_pass(machine: Machine) -> None:
-    machine.sockets[POD] = sockets(500, 1, namespace=POD)
-    eyes = look(machine, pass_cpu_s=0.0)
-    for __ in range(5):
+def test_close_wait_sockets_of_a_still_namespace_are_there_still(machine: Machine) -> None:
+    """As old as they would be by now, and read again after a few passes: a program may read data without a segment."""
+    machine.sockets[POD] = sockets(
+        500, 2, namespace=POD, info=info(last_ack_recv_ms=90_000, last_data_recv_ms=2**32 - 1)
+    )
+    machine.hold(100, 500, 501)
+    eyes = look(machine, pass_cpu_s=60)
+    first = only(eyes.look())
+    time.sleep(0.1)
+    seen = eyes.look()
+    assert machine.reads.count(POD) == 1
+    assert seen.total == 2
+    assert POD in seen.namespaces_read
+    assert only(seen).members.keys() == first.members.keys()
+    member = only(seen).members[POD, 500]
+    assert 90.1 <= member.age_at_least_s < 95
+    assert member.age_at_most_s == (2**32 - 1) / 1000
+    for __ in range(7):
         eyes.look()
-    assert machine.reads.count(POD) == 5
+    assert machine.reads.count(POD) == 3
+
+
+def test_a_namespace_with_close_wait_sockets_is_read_when_something_happened(machine: Machine) -> None:
+    machine.sockets[POD] = sockets(500, 2, namespace=POD)
+    machine.hold(100, 500, 501)
+    eyes = look(machine, pass_cpu_s=60)
+    eyes.look()
+    machine.sockets[POD] = sockets(500, 1, namespace=POD)
+    machine.activity[POD] = b"a close"
+    assert len(only(eyes.look()).members) == 1
+    machine.sockets[POD] = []
+    machine.activity[POD] = b"another"
+    seen = eyes.look()
+    assert seen.applications == {}
+    assert POD in seen.namespaces_read
+
+
+def test_busy_namespaces_with_close_wait_sockets_take_turns_when_time_is_short(machine: Machine) -> None:
+    """Until its turn comes, one keeps its sockets, and nothing of it counts as gone."""
+    machine.sockets[POD] = sockets(500, 2, namespace=POD)
+    machine.activity[POD] = None
+    machine.hold(100, 500, 501)
+    eyes = look(machine, pass_cpu_s=0.0)
+    eyes.look()
+    machine.sockets[POD] = sockets(500, 1, namespace=POD)
+    seen = [eyes.look() for __ in range(4)]
+    assert [len(only(one).members) for one in seen] == [2, 2, 2, 1]
+    assert [POD in one.namespaces_read for one in seen] == [False, False, False, True]
 
 
 def test_more_sockets_than_there_is_room_for_are_counted(machine: Machine) -> None:
