@@ -55,7 +55,7 @@ def main() -> None:
         stage.program("visitor", stage.server("stuck_accept"), "--mode", "silent", "--every", 0.2, "--count", 100)
         time.sleep(38)
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=20000"]
-        options += [f"--user-data-dir={folder}/chromium", "--window-size=1300,1420", f"--screenshot={PICTURE}"]
+        options += [f"--user-data-dir={folder}/chromium", "--window-size=1300,1680", f"--screenshot={PICTURE}"]
         PICTURE.parent.mkdir(exist_ok=True)
         chromium = stage.start("chromium", *options, address(), folder=Path(folder), HOME=folder)
         assert stage.wait(chromium.pid, 90) == 0, chromium.errors.read_text(encoding="utf-8")

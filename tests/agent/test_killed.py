@@ -34,8 +34,15 @@ def kill_often(folder: Path, seed: int, kills: int) -> int:
     with Stage(folder) as stage, Agent(stage, BUSY) as agent:
         stage.program("steady_leak", stage.server("closing_peer"), "--every", 0.02, "--until", 300)
         agent.wait_for(lambda look: look.offender(APP))
-        for __ in range(kills):
-            time.sleep(chance.uniform(0, 0.7))
+        for number in range(kills):
+            if number % 4:
+                # While it looks and writes...
+                seen = len(agent.looks)
+                until(lambda seen=seen: len(agent.looks) > seen)  # type: ignore[misc]
+                time.sleep(chance.uniform(0, 0.2))
+            else:
+                # ... and while it starts.
+                time.sleep(chance.uniform(0, 0.7))
             assert agent.kill() == -signal.SIGKILL, agent.errors
             check_files(agent)
             agent.start()
@@ -63,14 +70,14 @@ def check_files(agent: Agent) -> None:
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    assert kill_often(tmp_path, 1, 16) > 16
+    assert kill_often(tmp_path, 1, 16) >= 12
 
 
 @pytest.mark.soak
 def test_killed_two_hundred_times(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         read = list(pool.map(lambda seed: kill_often(tmp_path / str(seed), seed, 50), range(4)))
-    assert min(read) > 50, read
+    assert min(read) >= 37, read
 
 
 def test_the_next_agent_remembers(stage: Stage) -> None:
@@ -103,6 +110,8 @@ def test_end_and_reload(stage: Stage) -> None:
         agent.configure({**json.loads(good), "exclude": ["steady_*"]})
         agent.signal(signal.SIGHUP)
         agent.wait_for(lambda look: look in agent.looks[number:] and look.offender(APP) is None)
+        # What is not wanted is forgotten, not told as gone.
+        assert "burst" not in agent.verdicts(APP)
         assert agent.kill(signal.SIGTERM) == 0, agent.errors
 
 
