@@ -18,7 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from agent_bundles import build_bundles, check_bundles
+from ansible_collections.lastack.linux.plugins.action import agent_bundle as action
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
+from ansible_collections.lastack.linux.plugins.modules import agent_bundle as stub
 from ansible_collections.lastack.linux.plugins.plugin_utils.bundle import BundleError, build_bundle
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.main import main
 from tool_cache import Python, controller_pythons, pythons
@@ -33,6 +37,7 @@ CONTROLLERS = controller_pythons()
 BUILD = """\
 import sys
 sys.path.insert(0, sys.argv[1])
+from ansible_collections.lastack.linux.plugins.modules import agent_bundle as stub
 from ansible_collections.lastack.linux.plugins.plugin_utils.bundle import build_bundle
 sys.stdout.buffer.write(build_bundle().data)
 """
@@ -205,6 +210,17 @@ def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert capsys.readouterr().err.startswith(f"lastack: {wrong}: ")
 
 
+def test_the_packages_are_held_to_one_bundle(tmp_path: Path) -> None:
+    bundles = build_bundles({"a clone": ROOT / "collections", "the same": ROOT / "collections"}, CONTROLLERS[:1])
+    assert check_bundles(bundles, EVERY[:1], tmp_path).startswith(f"2 builds of {len(BUNDLE.data):,} bytes alike")
+    with pytest.raises(ValueError, match="the bundle of the wheel differs from that of a clone"):
+        check_bundles({"a clone": BUNDLE.data, "the wheel": BUNDLE.data + b"x"}, [], tmp_path)
+    with pytest.raises(ValueError, match="the bundle does not run on Python"):
+        check_bundles({"a clone": b"no bundle"}, EVERY[:1], tmp_path)
+    with pytest.raises(ValueError, match=r"the bundle of nothing by Python .+ cannot be built"):
+        build_bundles({"nothing": tmp_path}, CONTROLLERS[:1])
+
+
 # The action plugin, by Ansible itself, on this machine's own temporary folder.
 
 MODULE = "lastack.linux.agent_bundle"
@@ -283,6 +299,14 @@ def test_a_difference_is_said_in_words_and_not_in_bytes(told: dict[str, Any]) ->
 def test_what_does_not_validate_is_not_installed(told: dict[str, Any]) -> None:
     assert told["refused"]["failed"]
     assert base64.b64decode(told["kept"]["content"]) == b"older"
+
+
+def test_the_documentation_is_of_the_options_that_are_taken() -> None:
+    documented = yaml.safe_load(stub.DOCUMENTATION)["options"]
+    assert {
+        name: {key: value for key, value in option.items() if key != "description"}
+        for name, option in documented.items()
+    } == action._SPECIFICATION
 
 
 def test_wrong_options_are_refused(told: dict[str, Any]) -> None:
