@@ -9,7 +9,6 @@ the past is a bounded series of counts. So the memory follows the sockets of the
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.agent.forecast import DescriptorSeries
@@ -86,7 +85,7 @@ class Application:
         self.marked = 0
         self.ceiling: int | None = None
         self.eldest: tuple[SocketKey, float] | None = None
-        self.lives: dict[str, deque[float]] = {name: deque(maxlen=MOST_LIVES) for name in dict.fromkeys(LIVES.values())}
+        self.lives: dict[str, list[float]] = {name: [] for name in dict.fromkeys(LIVES.values())}
         self.samples = Samples(4, dense_samples(limits))
         self.descriptors = DescriptorSeries()
 
@@ -183,7 +182,9 @@ class Application:
         elif not self.at_once and not ended:
             for spell in departed:
                 if spell.group in LIVES:
-                    self.lives[LIVES[spell.group]].append(moment.now_s - spell.first_seen_s)
+                    lives = self.lives[LIVES[spell.group]]
+                    lives.append(moment.now_s - spell.first_seen_s)
+                    del lives[:-MOST_LIVES]
 
     def _trend(self, look: AppLook, moment: Moment, limits: Thresholds, count: int) -> Trend:
         evidence = self._evidence(look, moment, limits, count)
@@ -317,7 +318,7 @@ class Application:
         if eldest is None:
             return None
         if self.eldest is None or now - at_least < self.eldest[1]:
-            self.eldest = eldest, now - at_least
+            self.eldest = eldest, max(0.0, now - at_least)
         at_least = max(at_least, now - self.eldest[1])
         return at_least, None if upper is None else max(upper, at_least)
 

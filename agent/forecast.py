@@ -4,8 +4,9 @@
 """When a process will have no descriptor left: from its own open descriptors and its soft limit, or not at all.
 
 Only steady growth supports a forecast: a line that every sample keeps close to, whose later half is as steep as the
-earlier one, without chance enough to lead astray, over a time that is not small against the time foretold. No forecast is better than a wrong one.
-A process meets ``EMFILE`` when it holds as many descriptors as its soft limit (``RLIMIT_NOFILE``, getrlimit(2)).
+earlier one, without chance enough to lead astray, over a time that is not small against the time foretold. No
+forecast is better than a wrong one. A process meets ``EMFILE`` when it holds as many descriptors as its soft limit
+(``RLIMIT_NOFILE``, getrlimit(2)).
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ _ROUNDING = 1.0
 _ROUNDING_VARIANCE = 0.5
 _PROMISED = 0.2
 """The accuracy of a forecast, as a share of the time that remains."""
-_DEVIATIONS = 2.5
-_HALVES_AGREE = _PROMISED
+_DEVIATIONS = 3.0
 _REACH = 20
 """A forecast reaches at most so many times as far as the growth it rests on has been watched."""
 
@@ -85,7 +85,7 @@ def exhaustion(
     for least, part in ((thresholds.forecast_passes, points), (2 * thresholds.forecast_passes, _later_half(points))):
         if len(part) < least:
             continue
-        slope = _steady_slope(part, thresholds.forecast_misfit)
+        slope = _steady_slope(part, soft_limit, thresholds.forecast_misfit)
         if slope is not None:
             # what the last sample shows, not the line, is where the way to the limit begins
             seconds = max(0.0, (soft_limit - part[-1][1]) / slope)
@@ -103,7 +103,7 @@ def _later_half(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, 
     return [point for point in points if point[0] >= middle]
 
 
-def _steady_slope(points: Sequence[tuple[float, float]], misfit: float) -> float | None:
+def _steady_slope(points: Sequence[tuple[float, float]], soft_limit: int, misfit: float) -> float | None:
     chosen = [(row[0], row[1]) for row in evenly(points)]
     line = theil_sen(chosen)
     if line is None or line[0] <= 0:
@@ -118,11 +118,13 @@ def _steady_slope(points: Sequence[tuple[float, float]], misfit: float) -> float
     if any(abs(y - intercept - slope * (x - start)) > allowed for x, y in points):
         return None
     middle = len(chosen) // 2
-    halves = theil_sen(chosen[: middle + 1]), theil_sen(chosen[middle:])
-    slack = _HALVES_AGREE * slope + 2 * _ROUNDING * slope / rise
-    if any(half is None or abs(half[0] - slope) > slack for half in halves):
+    early, late = theil_sen(chosen[: middle + 1]), theil_sen(chosen[middle:])
+    if early is None or late is None:
         return None
-    return slope
+    # a rate that drifts goes on to drift on the way that remains
+    way = min(1.0, (soft_limit - points[-1][1]) / rise)
+    drift = abs(late[0] - early[0]) - 2 * _ROUNDING * slope / rise
+    return slope if drift * (1 + way) <= _PROMISED * slope else None
 
 
 def _is_certain(points: Sequence[tuple[float, float]], slope: float, seconds: float) -> bool:

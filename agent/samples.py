@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from itertools import combinations
 from statistics import median
 from typing import TYPE_CHECKING
@@ -59,10 +60,13 @@ class Samples:
 
 
 def evenly(rows: Sequence[tuple[float, ...]], most: int = MOST_POINTS) -> Sequence[tuple[float, ...]]:
-    """Return at most ``most`` of the rows, evenly spread, the first and the last among them."""
+    """Return at most ``most`` of the rows, evenly spread over their time, the first and the last among them."""
     if len(rows) <= most:
         return rows
-    return [rows[round(index * (len(rows) - 1) / (most - 1))] for index in range(most)]
+    moments = [row[0] for row in rows]
+    step = (moments[-1] - moments[0]) / (most - 1)
+    places = {bisect_left(moments, moments[0] + step * index) for index in range(most - 1)}
+    return [rows[place] for place in sorted(places | {len(rows) - 1})]
 
 
 def theil_sen(points: Sequence[tuple[float, float]]) -> tuple[float, float] | None:

@@ -267,10 +267,10 @@ def _until_drained(seen: Evidence, limits: Thresholds) -> tuple[float, str]:
 def _until_no_pool(seen: Evidence, limits: Thresholds) -> tuple[float, str]:
     """Return how long a pool that still fills can be told from a leak: when it stops, or is no plausible pool."""
     settled_s = limits.leak_passes * seen.interval_s - seen.since_growth_s
-    missing = limits.largest_pool + 1 - seen.count
-    grows_s = limits.min_age_s + (missing / seen.growth_per_s if seen.growth_per_s > 0 else limits.idle_leak_s)
-    text = f"an idle pool may fill up to {limits.largest_pool}"
-    return max(settled_s, min(grows_s, limits.idle_leak_s)), text
+    if seen.growth_per_s <= 0:
+        return settled_s, f"an idle pool when it has not grown for {limits.leak_passes} looks"
+    grows_s = limits.min_age_s + (limits.largest_pool + 1 - seen.count) / seen.growth_per_s
+    return max(settled_s, min(grows_s, limits.idle_leak_s)), f"an idle pool may fill up to {limits.largest_pool}"
 
 
 def _pool(seen: Evidence) -> Judgement:

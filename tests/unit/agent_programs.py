@@ -41,7 +41,8 @@ UNDECIDED = 5
 """Every so manieth socket shows no age at first, so that it is seen at once; others not before the least age."""
 
 if TYPE_CHECKING:
-    Scenario = Callable[["Program"], Generator[None, tuple[float, float], None]]
+    Steps = Generator[None, tuple[float, float], None]
+    Scenario = Callable[["Program"], Steps]
 
 
 class Socket(NamedTuple):
@@ -164,7 +165,7 @@ def _times(chance: random.Random, rate_per_s: float, span: tuple[float, float]) 
     return times
 
 
-def steady_leak(program: Program) -> Generator[None, tuple[float, float], None]:
+def steady_leak(program: Program) -> Steps:
     """So many sockets per second, evenly, never closed."""
     cause, every_s = program.random.choice(LEAKY), 1 / program.random.uniform(0.1, 2.0)
     begin_s, __ = span = yield
@@ -176,7 +177,7 @@ def steady_leak(program: Program) -> Generator[None, tuple[float, float], None]:
         span = yield
 
 
-def bursty_leak(program: Program) -> Generator[None, tuple[float, float], None]:
+def bursty_leak(program: Program) -> Steps:
     """A burst of sockets every few looks, never closed."""
     chance = program.random
     cause, every_s, size = chance.choice(LEAKY), chance.uniform(5, 35), chance.randint(3, 40)
@@ -189,7 +190,7 @@ def bursty_leak(program: Program) -> Generator[None, tuple[float, float], None]:
         span = yield
 
 
-def slow_leak(program: Program) -> Generator[None, tuple[float, float], None]:
+def slow_leak(program: Program) -> Steps:
     """One socket in many looks, never closed."""
     chance = program.random
     cause, every_s = chance.choice(("eof_read", "unread_data")), chance.uniform(200, 2_000)
@@ -203,7 +204,7 @@ def slow_leak(program: Program) -> Generator[None, tuple[float, float], None]:
         span = yield
 
 
-def leak_on_pool(program: Program) -> Generator[None, tuple[float, float], None]:
+def leak_on_pool(program: Program) -> Steps:
     """A leak in a program that also has an idle pool whose members turn over."""
     leak, pool = steady_leak(program), turning_pool(program)
     next(leak)
@@ -214,13 +215,13 @@ def leak_on_pool(program: Program) -> Generator[None, tuple[float, float], None]
         pool.send(span)
 
 
-def unread_leak(program: Program) -> Generator[None, tuple[float, float], None]:
+def unread_leak(program: Program) -> Steps:
     """A steady leak in a namespace that cannot be read now and then."""
     program.unread = 0.2
     yield from steady_leak(program)
 
 
-def filling_pool(program: Program) -> Generator[None, tuple[float, float], None]:
+def filling_pool(program: Program) -> Steps:
     """An idle pool that fills to a ceiling, slowly or in steps, and stays there."""
     chance = program.random
     ceiling, every_s, step = chance.randint(2, 200), chance.uniform(1, 120), chance.choice((1, 1, 5, 20))
@@ -235,7 +236,7 @@ def filling_pool(program: Program) -> Generator[None, tuple[float, float], None]
         span = yield
 
 
-def turning_pool(program: Program) -> Generator[None, tuple[float, float], None]:
+def turning_pool(program: Program) -> Steps:
     """An idle pool whose dead members are replaced one by one."""
     chance = program.random
     size, life_s = chance.randint(3, 100), chance.uniform(80, 900)
@@ -247,7 +248,7 @@ def turning_pool(program: Program) -> Generator[None, tuple[float, float], None]
             program.open(at_s, cause, life_s=chance.expovariate(1 / life_s) if exponential else life_s)
 
 
-def breathing_pool(program: Program) -> Generator[None, tuple[float, float], None]:
+def breathing_pool(program: Program) -> Steps:
     """An idle pool whose size follows the load of the day, and whose members turn over."""
     chance = program.random
     size, life_s, cause = chance.randint(20, 150), chance.uniform(120, 3_600), chance.choice(IDLE)
@@ -260,7 +261,7 @@ def breathing_pool(program: Program) -> Generator[None, tuple[float, float], Non
                 program.open(at_s, cause, life_s=life_s * chance.uniform(0.5, 1.5))
 
 
-def idle_pool(program: Program) -> Generator[None, tuple[float, float], None]:
+def idle_pool(program: Program) -> Steps:
     """A pool that was there before and that nobody uses."""
     chance = program.random
     span = yield
@@ -270,7 +271,7 @@ def idle_pool(program: Program) -> Generator[None, tuple[float, float], None]:
         yield
 
 
-def restarting_pool(program: Program) -> Generator[None, tuple[float, float], None]:
+def restarting_pool(program: Program) -> Steps:
     """An idle pool that fills again after every restart of its process."""
     chance = program.random
     while True:
@@ -282,7 +283,7 @@ def restarting_pool(program: Program) -> Generator[None, tuple[float, float], No
         program.restart()
 
 
-def half_closing_proxy(program: Program) -> Generator[None, tuple[float, float], None]:
+def half_closing_proxy(program: Program) -> Steps:
     """Connections that are half-closed by design, pause now and then, and end."""
     chance = program.random
     life_s, rate = chance.uniform(30, 900), chance.uniform(0.02, 1.0)
@@ -295,7 +296,7 @@ def half_closing_proxy(program: Program) -> Generator[None, tuple[float, float],
         ]
 
 
-def late_reader(program: Program) -> Generator[None, tuple[float, float], None]:
+def late_reader(program: Program) -> Steps:
     """A busy server that reads the end at once and closes after its answer is made, minutes later."""
     chance = program.random
     life_s, rate, cause = chance.uniform(65, 110), chance.uniform(0.05, 2.0), chance.choice(LEAKY)
@@ -305,7 +306,7 @@ def late_reader(program: Program) -> Generator[None, tuple[float, float], None]:
             program.open(at_s, cause, life_s=life_s * chance.uniform(0.3, 1.0))
 
 
-def draining_burst(program: Program) -> Generator[None, tuple[float, float], None]:
+def draining_burst(program: Program) -> Steps:
     """A burst that is worked off, at once or one by one, within minutes."""
     chance = program.random
     hold_s, over_s, size = chance.uniform(80, 150), chance.choice((0.0, 30.0, 90.0)), chance.randint(5, 200)
@@ -320,7 +321,7 @@ def draining_burst(program: Program) -> Generator[None, tuple[float, float], Non
         yield
 
 
-def repeated_bursts(program: Program) -> Generator[None, tuple[float, float], None]:
+def repeated_bursts(program: Program) -> Steps:
     """Bursts that come again and again, and drain each time."""
     chance = program.random
     size, hold_s, cause = chance.randint(5, 100), chance.uniform(70, 200), chance.choice((*LEAKY, *IDLE))
@@ -335,7 +336,7 @@ def repeated_bursts(program: Program) -> Generator[None, tuple[float, float], No
         span = yield
 
 
-def stuck_accept(program: Program) -> Generator[None, tuple[float, float], None]:
+def stuck_accept(program: Program) -> Steps:
     """A loop that no longer accepts; the queue fills to its backlog."""
     chance = program.random
     rate, backlog = chance.uniform(0.05, 2.0), chance.randint(1, 128)
@@ -346,7 +347,7 @@ def stuck_accept(program: Program) -> Generator[None, tuple[float, float], None]
                 program.open(at_s, "unaccepted")
 
 
-def slow_accept(program: Program) -> Generator[None, tuple[float, float], None]:
+def slow_accept(program: Program) -> Steps:
     """A slow loop that accepts everything in the end."""
     chance = program.random
     wait_s, rate = chance.uniform(65, 95), chance.uniform(0.1, 2.0)

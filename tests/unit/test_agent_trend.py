@@ -1,171 +1,249 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The agent's memory in one look's report: who gets which trend, what becomes a finding, and what a silence says."""
+"""Verdicts: no leak on what is healthy, a leak within ten looks, and a wait that is as long as said."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import agent_programs as programs
 import pytest
-from agent_facts import BOOT, NOW_S, fact, offender, put
-from ansible_collections.lastack.linux.plugins.module_utils import report as host_report
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.agent_trend import (
-    add_trends,
-    agent_section,
-    grows,
+from agent_programs import HEALTHY, INTERVAL_S, LEAKING, follow
+from ansible_collections.lastack.linux.agent.records import (
+    BURST,
+    LEAK,
+    POOL,
+    STUCK,
+    THRESHOLD_RANGES,
+    VERDICTS,
+    WATCHING,
+    Thresholds,
+    Trend,
 )
-from ansible_collections.lastack.linux.plugins.module_utils.diagnose.findings import derive_findings
-from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import AgentFact, read_agent_fact
-from ansible_collections.lastack.linux.plugins.module_utils.observe.host import read_host
-from ansible_collections.lastack.linux.plugins.module_utils.options import Options
-from ansible_collections.lastack.linux.plugins.module_utils.report import collect_report
-from ansible_collections.lastack.linux.plugins.plugin_utils.host_summary import host_summary
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
-from sample_reports import sample
+from ansible_collections.lastack.linux.agent.trend import GROUP_OF_CAUSE
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes import CAUSES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from agent_programs import Said, Scenario
+
+__all__: list[str] = []
+
+WITHIN = 10
+PATIENT = 3 * WITHIN
 
 
-def heard(root: Path, *offenders: dict[str, Any], **more: Any) -> AgentFact:  # noqa: ANN401 - JSON
-    put(root, fact(*offenders, **more))
-    found = read_agent_fact(str(root), BOOT, NOW_S)
-    assert isinstance(found, AgentFact)
-    return found
+def verdicts(said: list[Said]) -> list[str]:
+    """Return the verdicts from the first look on in which the application was seen."""
+    return [one.trend.verdict for one in said if one.trend is not None]
 
 
-def row(app: str, kind: str = "unit", namespace: str = "host", causes: tuple[str, ...] = ("eof_read",)) -> Any:  # noqa: ANN401 - JSON
-    return {"app": app, "kind": kind, "namespace": namespace, "causes": dict.fromkeys(causes, 3), "count": 3}
+def runs(found: list[str]) -> list[str]:
+    """Return the verdicts without repetitions."""
+    return found[:1] + [later for earlier, later in pairwise(found) if later != earlier]
 
 
-def verdicts(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Any]:
-    return {(one["app"], one["kind"]): one["trend"] and one["trend"]["verdict"] for one in rows}
+def last(said: list[Said]) -> Trend:
+    """Return the last trend."""
+    return [one.trend for one in said if one.trend is not None][-1]
 
 
-def test_app_kind_and_namespace_have_to_be_the_same(tmp_path: Path) -> None:
-    said = heard(tmp_path, offender("api"), offender("api", namespace="web"), offender("api", "container"))
-    rows = [row("api"), row("API"), row("api", "interpreter"), row("api", namespace="db")]
-    told = add_trends(rows, said, redact=True)
-    assert [one["trend"] is not None for one in told] == [True, False, False, False]
-    assert all(one["trend"] is None for one in add_trends(rows, None, redact=True))
-    assert rows[0] == row("api"), "what was handed in is left alone"
+@pytest.mark.parametrize("name", LEAKING)
+@pytest.mark.parametrize("seed", range(25))
+def test_leak_is_found_within_ten_looks_and_watched_until_then(name: str, seed: int) -> None:
+    """Whatever the rate and the cause, and whether or not it began before the agent."""
+    found = verdicts(follow(LEAKING[name], seed, 16, blind=seed % 3 * 10, soft_limit=None))
+    assert LEAK in found[:WITHIN]
+    assert runs(found) == [WATCHING, LEAK]
 
 
-def test_a_trend_is_given_once(tmp_path: Path) -> None:
-    # Two namespaces may carry the same label; twice the same growth would be counted twice.
-    told = add_trends([row("api"), row("api")], heard(tmp_path, offender("api")), redact=True)
-    assert [one["trend"] is not None for one in told] == [True, False]
+@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("seed", range(12))
+def test_no_leak_on_healthy_programs(name: str, seed: int) -> None:
+    """Pools that fill, turn over, breathe and restart; programs that half-close, close late, drain."""
+    found = verdicts(follow(HEALTHY[name], seed, 120, blind=seed % 3 * 20))
+    assert not {LEAK, STUCK} & set(found)
 
 
-def test_of_held_and_never_accepted_ones_the_graver_speaks(tmp_path: Path) -> None:
-    both = row("gw", causes=("eof_read", "unaccepted"))
-    pool, stuck = offender("gw", verdict="pool"), offender("gw", "listener", verdict="stuck")
-    assert verdicts(add_trends([both], heard(tmp_path, pool, stuck), redact=True)) == {("gw", "unit"): "stuck"}
-    leak = offender("gw", verdict="leak")
-    assert verdicts(add_trends([both], heard(tmp_path, stuck, leak), redact=True)) == {("gw", "unit"): "leak"}
-    # One without never-accepted connections has nothing to do with a listener's.
-    assert verdicts(add_trends([row("gw")], heard(tmp_path, stuck), redact=True)) == {("gw", "unit"): None}
-
-
-def test_growing_leaks_come_first_and_nothing_else_moves(tmp_path: Path) -> None:
-    said = heard(
-        tmp_path,
-        offender("b", verdict="pool", growth_per_min=9.0),
-        offender("c", growth_per_min=0.0),
-        offender("d", growth_per_min=None),
-        offender("e", growth_per_min=0.1),
-        offender("f", growth_per_min=-4.0),
-    )
-    told = add_trends([row(name) for name in "abcdef"], said, redact=True)
-    assert "".join(one["app"] for one in told) == "eabcdf"
-    assert [one["app"] for one in told if grows(one)] == ["e"]
-
-
-def test_the_reason_is_harmless_text(tmp_path: Path) -> None:
-    said = heard(tmp_path, offender("api", reason="\x1b[2J token=hunter2\nFORGED\u202e" + "x" * 900))
-    (told,) = add_trends([row("api")], said, redact=True)
-    reason = told["trend"]["reason"]
-    assert "hunter2" not in reason
-    assert "\\x1b" in reason
-    assert reason.isprintable()
-    assert len(reason) <= 512
-    (open_,) = add_trends([row("api")], said, redact=False)
-    assert "hunter2" in open_["trend"]["reason"]
-
-
-def test_a_silence_is_said_with_its_age(tmp_path: Path) -> None:
-    assert agent_section(None) is None
-    fresh = agent_section(heard(tmp_path))
-    assert fresh is not None
-    assert (fresh["state"], fresh["reason"], fresh["age_s"]) == ("fresh", None, 20.0)
-    stale = agent_section(heard(tmp_path, age_s=18_000.0))
-    assert stale is not None
-    assert (stale["state"], stale["reason"]) == ("stale", "the agent's last word is 5 h old: no trend")
-    earlier = agent_section(heard(tmp_path, boot_id="another"))
-    assert earlier is not None
-    assert earlier["reason"] == "the agent has said nothing since this host started: no trend"
-    put(tmp_path, b"[")
-    broken = agent_section(read_agent_fact(str(tmp_path), BOOT, NOW_S))
-    assert broken == {
-        "state": "unusable",
-        "reason": "/etc/ansible/facts.d/lastack.fact is not JSON: no trend",
-    }
+@pytest.mark.soak
+@pytest.mark.parametrize("name", HEALTHY)
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_no_leak_on_healthy_programs_for_hours(name: str, seed: int) -> None:
+    """As above, longer."""
+    found = verdicts(follow(HEALTHY[name], seed, 700, blind=seed % 3 * 20))
+    assert not {LEAK, STUCK} & set(found)
 
 
 @pytest.mark.parametrize(
-    ("exhaustion_in_s", "severity"),
-    [(3_600.0, "critical"), (86_399.0, "critical"), (90_000.0, "warning"), (None, "warning")],
+    ("name", "verdict"), [("fills", POOL), ("turns over", POOL), ("idles", POOL), ("half-closes", POOL)]
 )
-def test_a_growing_leak_is_a_finding_with_its_figures(exhaustion_in_s: float | None, severity: str) -> None:
-    report = sample("growing")
-    trend = report["close_wait"]["offenders"][0]["trend"]
-    trend["exhaustion_in_s"] = exhaustion_in_s
-    (found,) = [one for one in derive_findings(report)[0] if one["id"] == "close_wait.growing"]
-    assert (found["severity"], found["remedy"], found["subject"]) == (severity, "app", "checkout-api")
-    assert "12 a minute" in found["summary"]
-    for silent in ("pool", "watching", "burst", "stuck"):
-        trend["verdict"] = silent
-        assert not [one for one in derive_findings(report)[0] if one["id"] == "close_wait.growing"]
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pool_is_called_one(name: str, verdict: str, seed: int) -> None:
+    """Once it has filled, or its members turn over, or it only half-closes."""
+    scenario = HEALTHY[name]
+    assert last(follow(scenario, seed, 400 if name == "fills" else 100, blind=100)).verdict == verdict
 
 
-def own_fact(root: Path, **more: Any) -> None:  # noqa: ANN401 - JSON
-    now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    said = {"boot_id": read_host().boot_id, "published_boottime_s": now_s, "fresh_for_s": 3_600, **more}
-    put(root, fact(offender("api", namespace="host"), **said))
+@pytest.mark.parametrize("seed", range(12))
+def test_a_burst_that_drains_is_called_one(seed: int) -> None:
+    """Whether it is worked off one by one or at once; the application is told for a while after."""
+    found = verdicts(follow(HEALTHY["drains"], seed, 40))
+    assert set(found) <= {WATCHING, BURST}
+    assert not found or found[-1] == BURST
 
 
-def test_a_look_takes_the_fact_up_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own_fact(tmp_path)
-    options = Options(namespaces="host", gather=("close_wait",), timeout_s=20)
-    real = host_report._close_wait
-
-    def with_one(*args: Any) -> Any:  # noqa: ANN401 - as the original
-        result = real(*args)
-        first = {**sample("sick")["close_wait"]["offenders"][0], "app": "api"}
-        return result._replace(section={**result.section, "offenders": [first], "total": 2_204})
-
-    monkeypatch.setattr(host_report, "_close_wait", with_one)
-    report = require_host_report(collect_report(options, root=str(tmp_path)))
-    assert report["agent"]["state"] == "fresh"
-    assert report["close_wait"]["offenders"][0]["trend"]["verdict"] == "leak"
-    assert "close_wait.growing" in [finding["id"] for finding in report["findings"]]
-    assert host_summary(report, "/srv/run/a.json")["agent"] == {"state": "fresh"}
-    for other in (options._replace(agent=False), options._replace(gather=("listeners",))):
-        silent = require_host_report(collect_report(other, root=str(tmp_path)))
-        assert silent.get("agent") is None
-        assert not [one for one in silent.get("close_wait", {}).get("offenders", ()) if one["trend"]]
+@pytest.mark.parametrize("seed", range(12))
+def test_an_accept_queue_that_stays_is_stuck(seed: int) -> None:
+    """And is never called a leak of the program that does not accept."""
+    found = verdicts(follow(programs.stuck_accept, seed, 60))
+    assert STUCK in found[:WITHIN]
+    assert runs(found) == [WATCHING, STUCK]
 
 
-def test_a_silent_agent_makes_no_view_partial(tmp_path: Path) -> None:
-    options = Options(namespaces="host", gather=("close_wait",), timeout_s=20)
-    before = collect_report(options, root=str(tmp_path))
-    assert before["agent"] is None
-    own_fact(tmp_path, published_boottime_s=1.0, fresh_for_s=0.0)
-    after = require_host_report(collect_report(options, root=str(tmp_path)))
-    assert after["agent"]["state"] == "stale"
-    assert after["completeness"]["complete"] == before["completeness"]["complete"]
-    assert {one["code"] for one in after["completeness"]["warnings"]} == {
-        one["code"] for one in before["completeness"]["warnings"]
-    }
+@pytest.mark.parametrize("seed", range(12))
+def test_a_slow_leak_is_found_when_a_socket_has_stayed(seed: int) -> None:
+    """One socket in many looks has no growth to show; that the program knows its end and keeps it is enough."""
+    limits = Thresholds()
+    said = [one for one in follow(programs.slow_leak, seed, 250) if one.trend is not None]
+    found = next(one for one in said if one.trend and one.trend.verdict == LEAK)
+    assert found.now_s - said[0].now_s <= limits.stay_ages * limits.min_age_s + 2 * INTERVAL_S
+    assert runs(verdicts(said)) == [WATCHING, LEAK]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_leak_in_a_namespace_that_is_lost_now_and_then(seed: int) -> None:
+    """Looks that fail are no evidence, neither that sockets left nor that they came."""
+    found = verdicts(follow(programs.unread_leak, seed, PATIENT, soft_limit=None))
+    assert LEAK in found[: 2 * WITHIN]
+    assert runs(found) == [WATCHING, LEAK]
+
+
+def fast_idle_leak(program: programs.Program) -> programs.Steps:
+    """Connections forgotten in a pool each: nobody notices their end."""
+    every_s = 1 / program.random.uniform(1.5, 3.0)
+    span = yield
+    at_s = span[0]
+    while True:
+        while at_s < span[1]:
+            program.open(at_s, "eof_unnoticed")
+            at_s += every_s
+        span = yield
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_idle_sockets_beyond_any_pool_are_a_leak(seed: int) -> None:
+    """They are watched until there are more than the largest pool, for so long they may be one that fills."""
+    said = follow(fast_idle_leak, seed, 40, soft_limit=None)
+    assert runs(verdicts(said)) == [WATCHING, LEAK]
+    found = next(one.trend for one in said if one.trend and one.trend.verdict == LEAK)
+    assert found.count > Thresholds().largest_pool
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [*LEAKING.values(), programs.slow_leak, programs.stuck_accept, programs.filling_pool, programs.idle_pool],
+    ids=lambda scenario: scenario.__name__,
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_watching_lasts_no_longer_than_said(scenario: Scenario, seed: int) -> None:
+    """A verdict is there after ``ready_in_s`` (with two looks of grace, for looks fall when they fall)."""
+    said = follow(scenario, seed, 120, blind=seed % 2 * 10, soft_limit=None)
+    checked = 0
+    for index, one in enumerate(said):
+        if one.trend is None:
+            continue
+        ready_in_s = one.trend.ready_in_s
+        assert (ready_in_s is not None) == (one.trend.verdict == WATCHING)
+        if ready_in_s is None:
+            continue
+        assert ready_in_s > 0
+        due_s = one.now_s + ready_in_s + 2 * INTERVAL_S
+        due = [other.trend for other in said[index:] if other.trend and other.now_s <= due_s]
+        if scenario is programs.filling_pool and due[-1].count > one.trend.count and not one.trend.growth_per_min:
+            continue  # nobody can tell that it will grow
+        after = [trend.verdict for trend in due]
+        if said[-1].now_s >= due_s:
+            checked += 1
+            assert set(after) != {WATCHING}, one
+    assert checked or scenario is programs.filling_pool  # may say hours
+
+
+def restarted_leak(program: programs.Program) -> programs.Steps:
+    """A leak whose process is restarted now and then."""
+    leak = programs.steady_leak(program)
+    next(leak)
+    for index in range(1_000):
+        leak.send((yield))
+        if index % 40 == 39:
+            program.restart()
+
+
+def test_a_restart_begins_anew() -> None:
+    """What went with the process says nothing of how long its sockets live."""
+    found = runs(verdicts(follow(restarted_leak, 3, 115, soft_limit=None)))
+    assert found.count(LEAK) == 3
+    assert POOL not in found
+
+
+def test_a_leak_that_stops_remains_one_while_its_sockets_do() -> None:
+    """It does not become a pool because it no longer grows."""
+
+    def stops(program: programs.Program) -> programs.Steps:
+        leak = programs.steady_leak(program)
+        next(leak)
+        for __ in range(15):
+            leak.send((yield))
+        while True:
+            yield
+
+    assert runs(verdicts(follow(stops, 1, 100, soft_limit=None))) == [WATCHING, LEAK]
+
+
+@pytest.mark.parametrize("name", {**LEAKING, **HEALTHY})
+def test_a_restart_of_the_agent_changes_no_word(name: str) -> None:
+    """From its state a new agent says what the old one would have said."""
+    scenario = {**LEAKING, **HEALTHY}[name]
+    kept = follow(scenario, 5, 40, soft_limit=None)
+    again = follow(scenario, 5, 40, soft_limit=None, restart_agent_at=20)
+    assert any(one.trend for one in again[20:]) or name == "drains"
+    for before, after in zip(kept, again, strict=True):
+        if after.trend is None and before.trend is not None:
+            assert before.trend.count == 0, "one that has drained is only told again when it has sockets"
+        else:
+            assert after == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reasons_are_one_sentence_with_figures(seed: int) -> None:
+    """For every verdict."""
+    said = [one for make in {**LEAKING, **HEALTHY}.values() for one in follow(make, seed, 30)]
+    for reason in {one.trend.reason for one in said if one.trend}:
+        assert reason.endswith(".")
+        assert "\n" not in reason
+        assert ". " not in reason
+        assert any(letter.isdigit() for letter in reason) or reason.startswith("No socket")
+
+
+def test_rates_and_counts() -> None:
+    """Four sockets a minute are told as that, with the arrivals that made them."""
+
+    def even(program: programs.Program) -> programs.Steps:
+        while True:
+            span = yield
+            program.open(span[0], "eof_read")
+
+    trend = last(follow(even, 1, 40, soft_limit=None))
+    assert trend.growth_per_min == pytest.approx(4, rel=0.1)
+    assert trend.turnover_per_min == 0
+    assert trend.departures == 0
+    assert trend.arrivals == trend.count
+
+
+def test_every_cause_has_a_group_and_every_threshold_a_range() -> None:
+    """A new cause or threshold must be decided on."""
+    assert set(GROUP_OF_CAUSE) == set(CAUSES)
+    assert set(THRESHOLD_RANGES) == set(Thresholds._fields)
+    for name, (smallest, largest) in THRESHOLD_RANGES.items():
+        assert smallest <= getattr(Thresholds(), name) <= largest
+    assert len(set(VERDICTS)) == len(VERDICTS)
