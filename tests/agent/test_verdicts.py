@@ -87,6 +87,14 @@ def test_healthy_is_never_a_leak(played: dict[str, Played], name: str) -> None:
     assert not {"leak", "stuck"} & set(one.verdicts), one.story()
 
 
+@pytest.mark.parametrize("name", [case.name for case in HEALTHY])
+def test_nobody_else_is_named(played: dict[str, Played], name: str) -> None:
+    """A socket that is closed between the list and the search for its holder is no unknown program's."""
+    one = played[name]
+    named = {entry["app"] for look in one.looks for entry in look.fact["offenders"]}
+    assert named <= {one.case.app}, named
+
+
 @pytest.mark.parametrize("name", [case.name for case in HEALTHY if "pool" in case.program])
 def test_pools_are_called_pools(played: dict[str, Played], name: str) -> None:
     one = played[name]
