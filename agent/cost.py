@@ -23,7 +23,8 @@ class CpuBudget:
     """Stretches the interval: it is at least the cost of a pass divided by the budget.
 
     The cost is smoothed by the last passes, each with a quarter of what is left. A pass that happens to be costly is
-    paid back over those that follow, to the full, and does not stop the watch for minutes.
+    paid back over those that follow, to the full, and does not stop the watch for minutes. The first pass is not: it
+    looks for the holders of all sockets that there are, as none does after it, and belongs to the start.
     """
 
     def __init__(self, interval_s: float, budget_percent: float) -> None:
@@ -32,6 +33,7 @@ class CpuBudget:
         self.budget_percent = budget_percent
         self.last_cost_s = 0.0
         self._typical_cost_s = 0.0
+        self._first = True
         self._mark_s = time.process_time()
 
     def begin(self) -> None:
@@ -40,7 +42,12 @@ class CpuBudget:
 
     def end(self) -> None:
         """End a pass: what the process has used since ``begin``, user and system, is its cost."""
-        self.charge(self.so_far_s())
+        cost_s = self.so_far_s()
+        if self._first:
+            self._first = False
+            self.last_cost_s = cost_s
+        else:
+            self.charge(cost_s)
 
     def so_far_s(self) -> float:
         """Return what has been used since ``begin``, for what is said before the pass is over."""

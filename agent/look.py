@@ -56,8 +56,8 @@ class LookOptions(NamedTuple):
     exclude: tuple[str, ...] = ()
     """Applications that are left out, with ``*`` and ``?`` as in the shell."""
     redact: bool = True
-    most_sockets: int = 20_000
-    """CLOSE_WAIT sockets to look at one by one; the others are only counted."""
+    most_sockets: int = 10_000
+    """CLOSE_WAIT sockets to look at one by one, at 2 KiB each; the others are only counted."""
     search_cpu_share: float = 1.0
     """Of one core, for searches through descriptors beyond the first."""
     pass_cpu_s: float = 0.1

@@ -52,13 +52,18 @@ def test_no_series_of_costs_exceeds_the_budget(costs: list[float], interval_s: f
         assert sum(costs) * (1 - 1e-9) <= sum(found) * percent / 100 + 4 * max(costs) + 1e-9
 
 
-def test_what_a_pass_uses_is_charged_and_what_came_before_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([1.0, 5.0, 5.25])
+def test_what_a_pass_uses_is_charged_but_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([1.0, 5.0, 9.0, 20.0, 20.25, 21.25])
     monkeypatch.setattr("time.process_time", lambda: next(clock))
-    budget = CpuBudget(1, 100)
+    budget = CpuBudget(1, 1)
     budget.begin()
     budget.end()
-    assert budget.last_cost_s == 0.25
+    assert (budget.last_cost_s, budget.next_interval_s()) == (4.0, 1)
+    budget.begin()
+    assert budget.so_far_s() == 0.25
+    budget.end()
+    assert budget.last_cost_s == 1.25
+    assert budget.next_interval_s() == pytest.approx(1.25 * 0.25 * 100)
 
 
 def test_memory_is_known_or_not() -> None:
