@@ -226,7 +226,8 @@ def a_state() -> State:
         proxy = members(20_000 + index, 3, cause="half_close")
         elsewhere = members(30_000, 2, OTHER) if OTHER in read else {}
         base = churn(index)
-        apps = dict(base.applications) | look(0.0, ("leak", leak), ("proxy", proxy | elsewhere)).applications
+        more = look(0.0, ("leak", leak), ("proxy", proxy | elsewhere)).applications
+        apps = {**base.applications, **more}
         watch.observe(Pass(base.moment_s, apps, frozenset(read), (), 0), INTERVAL_S)
     read_back: State = json.loads(json.dumps(watch.to_state()))
     return read_back
