@@ -95,12 +95,12 @@ OTHERS = (
 )  # fmt: skip
 
 HEALTHY = (
-    Case("pool with turnover", "bounded_pool", "--size 20 --every 0.05"),
-    Case("pool that breathes", "bounded_pool", "--size 30 --every 0.05 --breathe 8", looks=64),
+    Case("pool with turnover", "bounded_pool", "--size 80 --every 0.05"),
+    Case("pool that breathes", "bounded_pool", "--size 60 --every 0.05 --breathe 8", looks=64),
     Case("pool that rests", "idling_pool", "--size 25 --fill 1"),
     Case("pool filled in steps", "idling_pool", "--size 30 --fill 4 --steps 3"),
     Case("pool filled slowly", "idling_pool", "--size 60 --fill 8", looks=60),
-    Case("pool that is started anew", "bounded_pool", "--size 20 --every 0.05 --fill 2", again_s=3),
+    Case("pool that is started anew", "bounded_pool", "--size 80 --every 0.05 --fill 1", again_s=4),
     Case("late, then done", "draining_burst", "--burst 40 --hold 3 --over 2"),
     Case("half-closing proxy", "half_closing_proxy", visitor="--mode half --every 0.2 --life 6"),
 )
@@ -109,9 +109,10 @@ HEALTHY = (
 def varied(number: int) -> Case:
     """The healthy case with this number: a shape, and its figures by chance from the number as seed."""
     chance = random.Random(number)
-    size, every = chance.randrange(10, 150), chance.choice([0.02, 0.05, 0.1, 0.3])
-    # A pool whose server is slower than its round is never seen with a closed connection.
-    after = f"--after {max(0.1, min(chance.choice([0.15, 0.4, 1.0, 2.5]), 0.3 * size * every)):.2f}"
+    size = chance.randrange(10, 150)
+    # A pool that is through with all its members sooner than a look sees them old enough has no offence to judge.
+    every = f"{chance.uniform(2, 8) / size:.3f}"
+    after = f"--after {chance.choice([0.15, 0.4, 1.0])}"
     seed = f"--seed {number}"
     shapes = (
         Case("turnover", "bounded_pool", f"--size {size} --every {every} {seed}", after),
