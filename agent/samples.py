@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from itertools import combinations
-from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,5 +76,12 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> tuple[float, float] | No
     slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2) if x2 > x1]
     if not slopes:
         return None
-    slope = median(slopes)
-    return slope, median(y - slope * (x - points[0][0]) for x, y in points)
+    slope = _median(slopes)
+    return slope, _median([y - slope * (x - points[0][0]) for x, y in points])
+
+
+def _median(values: list[float]) -> float:
+    # the statistics module brings 2 MB of others with it
+    values.sort()
+    middle = len(values) // 2
+    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2

@@ -198,7 +198,7 @@ def _grows(group: Group, limits: Thresholds) -> bool:
 
 def _drained(seen: Evidence, limits: Thresholds) -> Judgement | None:
     if seen.count == 0 and seen.peak:
-        if seen.before == POOL:
+        if seen.before == POOL and seen.came_again >= _AGAIN:
             return Judgement(POOL, None, f"No socket left; lately {seen.left} left and {seen.came} came.")
         if seen.at_once:
             text = f"All {seen.peak} left between two looks: the program closed them at once or ended."
@@ -220,9 +220,10 @@ def _pending(seen: Evidence, limits: Thresholds) -> Judgement | None:
     if first_s > 0:
         waits.append((first_s, f"{seen.passes} of {limits.leak_passes} looks so far"))
     turns = _turns_over(seen)
-    if program.size and program.life_s is None and not turns:
+    known = seen.ceiling is not None and not _outgrown(seen)
+    if program.size and not turns and not known:
         waits.append(_until_known(seen, limits))
-    if not turns and seen.ceiling is None and seen.count < seen.peak and seen.left >= _TURNS:
+    if not turns and not known and seen.left and seen.count < seen.peak:
         waits.append(_until_drained(seen, limits))
     if idle.size and not turns and _still_fills(seen, limits):
         waits.append(_until_no_pool(seen, limits))
@@ -251,7 +252,12 @@ def _until_known(seen: Evidence, limits: Thresholds) -> tuple[float, str]:
 def _still_fills(seen: Evidence, limits: Thresholds) -> bool:
     if seen.since_growth_s >= limits.leak_passes * seen.interval_s:
         return False
-    return seen.ceiling is None or seen.count > 2 * seen.ceiling + _BURST_PEAK
+    return seen.ceiling is None or _outgrown(seen)
+
+
+def _outgrown(seen: Evidence) -> bool:
+    """Return whether there are far more sockets than when this was called a pool."""
+    return seen.ceiling is not None and seen.count > 2 * seen.ceiling + _BURST_PEAK
 
 
 def _until_drained(seen: Evidence, limits: Thresholds) -> tuple[float, str]:

@@ -93,6 +93,25 @@ def test_a_burst_that_drains_is_called_one(seed: int) -> None:
     assert not found or found[-1] == BURST
 
 
+@pytest.mark.parametrize("first", [1, 2, 5])
+def test_the_first_that_leave_make_no_pool_of_a_burst(first: int) -> None:
+    """One that is closed before the others says nothing of them yet, and nothing came again."""
+
+    def late(program: programs.Program) -> programs.Steps:
+        span = yield
+        program.open(span[0], "eof_read", 40)
+        for __ in range(13):
+            yield
+        program.close(first)
+        yield
+        yield
+        program.close(40)
+        while True:
+            yield
+
+    assert runs(verdicts(follow(late, 1, 40))) == [WATCHING, BURST]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_an_accept_queue_that_stays_is_stuck(seed: int) -> None:
     """And is never called a leak of the program that does not accept."""
