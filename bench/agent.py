@@ -236,7 +236,7 @@ def table(costs: dict[str, Cost], share: float, interval_s: float) -> tuple[str,
         cpu, memory = sum(one.median_s for one in both), sum(one.peak_kib for one in both)
         lines += ["", "| the agent to the others together | ratio |", "| --- | ---: |"]
         lines += [f"| CPU | {agent.median_s / cpu:.2f} |", f"| peak memory | {agent.peak_kib / memory:.2f} |"]
-    return "\n".join(lines), all(value <= most for _, value, most, _, _ in limits)
+    return "\n".join(lines), all(row[1] <= row[2] for row in limits)
 
 
 def main(arguments: list[str]) -> int:
