@@ -159,6 +159,23 @@ def test_idle_sockets_beyond_any_pool_are_a_leak(seed: int) -> None:
     assert found.count > Thresholds().largest_pool
 
 
+def test_idle_sockets_that_only_grow_for_too_long_are_a_leak() -> None:
+    """However slowly: no pool's rhythm is longer than a day, here an hour."""
+
+    def slow(program: programs.Program) -> programs.Steps:
+        while True:
+            span = yield
+            program.open(span[0], "eof_unnoticed")
+            for __ in range(3):
+                yield
+
+    limits = Thresholds(idle_leak_s=3_600.0)
+    said = follow(slow, 1, 320, soft_limit=None, thresholds=limits)
+    found = next(one for one in said if one.trend and one.trend.verdict == LEAK)
+    assert 3_600 <= found.now_s - said[0].now_s <= 4_000
+    assert LEAK not in verdicts(follow(slow, 1, 320, soft_limit=None))
+
+
 @pytest.mark.parametrize(
     "scenario",
     [*LEAKING.values(), programs.slow_leak, programs.stuck_accept, programs.filling_pool, programs.idle_pool],
