@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,6 +33,17 @@ SOAK = {
 }
 
 
+class Forecast(NamedTuple):
+    """What one look foretold, and what came."""
+
+    used: float
+    """Share of the limit."""
+    foretold_s: float
+    took_s: float
+    old_s: float
+    """How old what was seen may be: the time since the look before, an interval or more on a busy machine."""
+
+
 class Run(NamedTuple):
     """One process from its start to EMFILE, and what was foretold on the way."""
 
@@ -40,15 +52,16 @@ class Run(NamedTuple):
     looks: list[Look]
     limit: int
 
-    def forecasts(self) -> list[tuple[float, float, float]]:
-        """(share of the limit, seconds foretold, seconds it took) of every look before the end."""
+    def forecasts(self) -> list[Forecast]:
+        """Every forecast before the end."""
         found = []
-        for look in self.looks:
+        for before, look in itertools.pairwise(self.looks):
             entry = look.offender(APP)
             if entry is None or entry["trend"]["exhaustion_in_s"] is None or look.moment_s >= self.emfile_s:
                 continue
             used = entry["descriptors"]["open"] / self.limit
-            found.append((used, entry["trend"]["exhaustion_in_s"], self.emfile_s - look.moment_s))
+            old_s = max(INTERVAL_S, look.moment_s - before.moment_s)
+            found.append(Forecast(used, entry["trend"]["exhaustion_in_s"], self.emfile_s - look.moment_s, old_s))
         return found
 
 
@@ -71,17 +84,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     return dict(zip(RUNS, run_all(list(RUNS.values()), tmp_path_factory.mktemp("forecasts")), strict=True))
 
 
-def wrong(one: Run, every_s: float = 0.0) -> list[tuple[float, float, float]]:
-    """The forecasts from half of the limit on that miss by more than a fifth; a look may be one interval old.
+def wrong(one: Run, every_s: float = 0.0) -> list[Forecast]:
+    """The forecasts from half of the limit on that miss by more than a fifth and the age of the look.
 
     What is left to chance by arrivals of chance, one every ``every_s`` on average, is no fault of a forecast: three
     standard deviations of their number.
     """
-    late = [row for row in one.forecasts() if row[0] >= 0.5]
+    late = [row for row in one.forecasts() if row.used >= 0.5]
     return [
-        (used, foretold, took)
-        for used, foretold, took in late
-        if abs(foretold - took) > SHARE * took + INTERVAL_S + 3 * every_s * math.sqrt((1 - used) * one.limit)
+        row
+        for row in late
+        if abs(row.foretold_s - row.took_s)
+        > SHARE * row.took_s + row.old_s + 3 * every_s * math.sqrt((1 - row.used) * one.limit)
     ]
 
 
@@ -101,15 +115,15 @@ def test_foretold_within_a_fifth(runs: dict[str, Run], name: str) -> None:
 def test_steady_growth_is_foretold(runs: dict[str, Run], name: str) -> None:
     """One at least, and early enough to be of use: with half of the way still to go."""
     forecasts = runs[name].forecasts()
-    whole = max((took for __, __, took in forecasts), default=0.0)
+    whole = max((row.took_s for row in forecasts), default=0.0)
     assert len(forecasts) >= 5, forecasts
-    assert [row for row in forecasts if row[2] > whole / 2], forecasts
+    assert [row for row in forecasts if row.took_s > whole / 2], forecasts
 
 
 def test_nothing_left_is_said(runs: dict[str, Run]) -> None:
     """The last word before the end counts down to about nothing."""
-    __, foretold, took = runs["steady"].forecasts()[-1]
-    assert foretold <= took + 2 * INTERVAL_S + 1
+    last = runs["steady"].forecasts()[-1]
+    assert last.foretold_s <= last.took_s + last.old_s + 1
 
 
 @pytest.mark.soak
