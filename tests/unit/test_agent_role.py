@@ -48,9 +48,11 @@ def environment() -> Environment:
 def unit(name: str, **variables: object) -> dict[str, list[str]]:
     """Return the lines of one rendered unit as key to values."""
     command = environment().from_string(FIXED["tcp_agent_command"]).render(**DEFAULTS, **FIXED)
-    given = {**DEFAULTS, **FIXED, "tcp_agent_command": command}
-    given["tcp_agent_systemd_version"] = {"stdout": "systemd 257 (257.9)\n+PAM"}
-    text = environment().from_string(SOURCES[f"templates/{name}.j2"]).render({**given, **variables})
+    given = {**DEFAULTS, **FIXED, "tcp_agent_command": command, **variables}
+    target = environment().from_string(FIXED["tcp_agent_metrics_target"]).render(**given)
+    given["tcp_agent_metrics_target"] = target
+    given.setdefault("tcp_agent_systemd_version", {"stdout": "systemd 257 (257.9)\n+PAM"})
+    text = environment().from_string(SOURCES[f"templates/{name}.j2"]).render(given)
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         if line and not line.startswith(("#", "[")):
@@ -123,6 +125,8 @@ def test_root_publishes_without_any_of_roots_rights() -> None:
     more = unit("lastack-agent-publish.service", tcp_agent_metrics_folder="/srv/metrics")
     assert more["ExecStart"][0].endswith(" publish --metrics-folder /srv/metrics")
     assert more["ReadWritePaths"] == ["/etc/ansible/facts.d", "/srv/metrics"]
+    none = unit("lastack-agent-publish.service", tcp_agent_metrics_folder="/srv/metrics", tcp_agent_outputs=["fact"])
+    assert none == found
 
 
 @pytest.mark.parametrize(("publish_s", "most"), [(60, 48), (5, 48), (1, 240), (0.05, 4800)])
