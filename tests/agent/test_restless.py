@@ -85,7 +85,7 @@ def test_memory_over_a_day(stage: Stage) -> None:
     with Agent(stage, CONFIGURATION) as agent:
         start_restless(stage, 0.08)
         agent.wait_for(lambda look: look)
-        rows = [row for row in watch(agent, DAY, 600) if row[0] >= SETTLED]
+        rows = [row for row in watch(agent, DAY, 720) if row[0] >= SETTLED]
         slope, start = statistics.linear_regression([row[0] for row in rows], [row[1] for row in rows])
         first, last = start + slope * SETTLED, start + slope * DAY
         print(f"{len(rows)} samples, {first:.0f} KiB at look {SETTLED}, {last:.0f} KiB at look {DAY}")  # noqa: T201
