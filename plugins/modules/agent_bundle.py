@@ -24,13 +24,13 @@ options:
     type: path
     required: true
   owner:
-    description: The user who owns the file, as in M(ansible.builtin.copy).
+    description: The user who owns the file, as in C(ansible.builtin.copy).
     type: str
   group:
-    description: The group that owns the file, as in M(ansible.builtin.copy).
+    description: The group that owns the file, as in C(ansible.builtin.copy).
     type: str
   mode:
-    description: The file's permissions, as in M(ansible.builtin.copy).
+    description: The file's permissions, as in C(ansible.builtin.copy).
     type: raw
     default: "0644"
   validate:
@@ -46,13 +46,13 @@ attributes:
     details: Shows versions and hashes; the file is an archive.
   action:
     support: full
-    details: It builds the file there and lets M(ansible.builtin.copy) do the rest.
+    details: It builds the file there and lets C(ansible.builtin.copy) do the rest.
   platform:
     support: full
     platforms: linux
 seealso:
-  - module: ansible.builtin.copy
-    description: What takes the file to the host.
+  - module: lastack.linux.tcp_facts
+    description: Takes up what the agent says of the applications that it watches.
 """
 
 EXAMPLES = r"""
