@@ -140,7 +140,7 @@ class Judgement(NamedTuple):
 def judge(seen: Evidence, limits: Thresholds) -> Judgement:
     """Return the verdict that the evidence supports."""
     return (
-        _sticky(seen)
+        _sticky(seen, limits)
         or _stuck(seen, limits)
         or _leak(seen, limits)
         or _drained(seen, limits)
@@ -149,11 +149,13 @@ def judge(seen: Evidence, limits: Thresholds) -> Judgement:
     )
 
 
-def _sticky(seen: Evidence) -> Judgement | None:
+def _sticky(seen: Evidence, limits: Thresholds) -> Judgement | None:
     if seen.before not in (LEAK, STUCK) or seen.count == 0 or seen.kept_share < _STILL_LEAK:
         return None
     if seen.before == STUCK:
         return _stuck_judgement(seen)
+    if not seen.program.size and _rests(seen, limits):
+        return None
     return Judgement(LEAK, None, f"{_sockets(seen.count)}, {_pace(seen)}; those that were leaked are still here.")
 
 
@@ -181,13 +183,19 @@ def _leak(seen: Evidence, limits: Thresholds) -> Judgement | None:
     if ended.oldest_s >= _stay_s(limits) and ended.overdue >= (1 if ended.life_s is None else limits.leak_arrivals):
         text = f"{_sockets(ended.overdue)} stay, the oldest for {_duration(ended.oldest_s)}"
         return Judgement(LEAK, None, f"{text}; the program knows their end or left data unread, and never closes them.")
-    if _grows(idle, limits) and idle.overdue > limits.largest_pool and not _turns_over(seen):
+    unused = _grows(idle, limits) and not _turns_over(seen)
+    if unused and idle.overdue > limits.largest_pool and not _rests(seen, limits):
         text = f"{_sockets(idle.size)}, {_pace(seen)}"
         return Judgement(LEAK, None, f"{text}: more than an idle pool of {limits.largest_pool}, and none is reused.")
-    if _grows(idle, limits) and idle.span_s >= limits.idle_leak_s and not _turns_over(seen) and idle.life_s is None:
+    if unused and idle.span_s >= limits.idle_leak_s and idle.life_s is None:
         text = f"{_sockets(idle.size)} that came over {_duration(idle.span_s)}, {_pace(seen)}"
         return Judgement(LEAK, None, f"{text}; none has left in all that time.")
     return None
+
+
+def _rests(seen: Evidence, limits: Thresholds) -> bool:
+    """Tell whether idle sockets have long stopped to grow: however many, that is a pool which was filled."""
+    return seen.since_growth_s >= 2 * limits.leak_passes * seen.interval_s
 
 
 def _grows(group: Group, limits: Thresholds) -> bool:

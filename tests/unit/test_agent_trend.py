@@ -159,6 +159,22 @@ def test_idle_sockets_beyond_any_pool_are_a_leak(seed: int) -> None:
     assert found.count > Thresholds().largest_pool
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_pool_is_no_leak_once_it_is_full(seed: int) -> None:
+    """Real: 400 idle connections that came within 32 looks and rested were a leak for ever."""
+
+    def fills(program: programs.Program) -> programs.Steps:
+        leak = fast_idle_leak(program)
+        next(leak)
+        for __ in range(15):
+            leak.send((yield))
+        while True:
+            yield
+
+    found = runs(verdicts(follow(fills, seed, 60, soft_limit=None)))
+    assert found == [WATCHING, LEAK, POOL]
+
+
 def test_idle_sockets_that_only_grow_for_too_long_are_a_leak() -> None:
     """However slowly: no pool's rhythm is longer than a day, here an hour."""
 
