@@ -9,6 +9,7 @@ the past is a bounded series of counts. So the memory follows the sockets of the
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.agent.forecast import DescriptorSeries
@@ -41,6 +42,8 @@ MOST_LIVES = 64
 _LEAST_SAMPLES = 4
 _ENOUGH_EVENTS = 8
 """Arrivals and departures that make a rate; with fewer of them lately, the whole past is asked."""
+_BY_CHANCE = 3
+"""So many expected events (Poisson) are all missed by chance in 5 % of the cases only."""
 _BUSY_SHARE = 0.2
 """From this share of sockets seen half-closed on, a consumed end is taken for a pause of a half-closed connection."""
 _EXPLAINED = 0.5
@@ -289,12 +292,20 @@ class Application:
         self.verdict = verdict
 
     def _growth_per_s(self, rows: Sequence[tuple[float, ...]]) -> float:
-        if rows[-1][2] - rows[0][2] + rows[-1][3] - rows[0][3] < _ENOUGH_EVENTS:
+        events = rows[-1][2] - rows[0][2] + rows[-1][3] - rows[0][3]
+        span_s = rows[-1][0] - rows[0][0]
+        if events < _ENOUGH_EVENTS:
             rows = self.samples.rows()
         if len(rows) < _LEAST_SAMPLES:
             return 0.0
         line = theil_sen([(row[0], row[1]) for row in evenly(rows)])
-        return 0.0 if line is None else line[0]
+        if line is None:
+            return 0.0
+        # what the whole past says must not contradict the last looks: a leak that has stopped grows no more
+        expected = abs(line[0]) * span_s
+        if events < _ENOUGH_EVENTS and expected > events + _BY_CHANCE:
+            return math.copysign(events, line[0]) / span_s
+        return line[0]
 
     def _turnover(self, limits: Thresholds) -> float | None:
         rows = self.samples.rows(dense_samples(limits))

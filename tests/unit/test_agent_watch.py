@@ -132,6 +132,26 @@ def test_a_socket_that_changes_its_application_neither_came_nor_left() -> None:
     assert watch.to_state()["applications"][0]["sockets"][0][0] == 115.0
 
 
+def test_growth_that_has_ended_is_told_no_more() -> None:
+    """A hundred a minute, and then nothing: the past is no rate."""
+    watch = Watch(LIMITS)
+    rates = []
+    for index in range(100):
+        sockets = members(1, 25 * min(index, 20) + 1)
+        watch.observe(look(100.0 + 15 * index, (KEY.app, sockets)), INTERVAL_S)
+        rates.append(watch.trends()[KEY][0].growth_per_min)
+    assert rates[20] == pytest.approx(100)
+    assert set(rates[46:]) == {0.0}
+
+
+def test_growth_of_one_socket_in_many_looks_is_told() -> None:
+    """The last looks alone may show nothing of it."""
+    watch = Watch(LIMITS)
+    for index in range(400):
+        watch.observe(look(100.0 + 15 * index, (KEY.app, members(1, 1 + index // 20))), INTERVAL_S)
+    assert watch.trends()[KEY][0].growth_per_min == pytest.approx(0.2, rel=0.1)
+
+
 def test_a_look_from_another_boot_starts_anew() -> None:
     """And one of the same moment adds nothing."""
     watch = Watch(LIMITS)
