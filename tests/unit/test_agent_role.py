@@ -120,11 +120,11 @@ def test_root_publishes_without_any_of_roots_rights() -> None:
     found = unit("lastack-agent-publish.service")
     assert found["CapabilityBoundingSet"] == found["AmbientCapabilities"] == [""]
     assert found["PrivateNetwork"] == ["yes"]
-    assert found["ReadWritePaths"] == ["/etc/ansible/facts.d"]
+    assert found["ReadWritePaths"] == ["-/etc/ansible/facts.d"]
     assert found["ExecStart"] == ["/usr/bin/python3 -I -S -B /usr/local/lib/lastack/lastack-agent.pyz publish"]
     more = unit("lastack-agent-publish.service", tcp_agent_metrics_folder="/srv/metrics")
     assert more["ExecStart"][0].endswith(" publish --metrics-folder /srv/metrics")
-    assert more["ReadWritePaths"] == ["/etc/ansible/facts.d", "/srv/metrics"]
+    assert more["ReadWritePaths"] == ["-/etc/ansible/facts.d", "-/srv/metrics"]
     none = unit("lastack-agent-publish.service", tcp_agent_metrics_folder="/srv/metrics", tcp_agent_outputs=["fact"])
     assert none == found
 
