@@ -16,10 +16,12 @@ from email.parser import BytesParser
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from agent_bundles import build_bundles, check_bundles
 from archives import PREFIX, Member, differences, faults, read_archive
 from installed_collection import COLLECTION, Installed, run
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
+from tool_cache import controller_pythons, pythons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -199,6 +201,19 @@ class Check:
         run([*galaxy, "verify", "--offline", COLLECTION], cwd=self.work, environment=environment)
         return "verified; " + self._use(programs, path / PREFIX, "with-collection", ANSIBLE_COLLECTIONS_PATH=str(path))
 
+    def bundle(self) -> str:
+        """Build the agent's bundle from two clones and from what was installed, by every Python, and run it."""
+        (site,) = (self.work / "venv-wheel/lib").glob("python3*/site-packages")
+        places = {
+            "a clone": self.work / "source/collections",
+            "another clone": self.work / "elsewhere/deeper/collections",
+            "the wheel": site,
+            "the collection": self.work / "collections",
+        }
+        scratch = self.work / "bundle"
+        scratch.mkdir()
+        return check_bundles(build_bundles(places, controller_pythons()), pythons(), scratch)
+
     def execution_environment(self) -> str:
         """Let ansible-builder read the installed collection and the example, and install what it asks for."""
         pip, bindep = self.work / "pip.txt", self.work / "bindep.txt"
@@ -257,6 +272,7 @@ class Check:
             ("the wheel from the sdist", self.sdist),
             ("the wheel in an empty environment", self.wheel),
             ("the collection alone, without the Python package", self.collection),
+            ("the agent's bundle", self.bundle),
             ("an execution environment", self.execution_environment),
             ("make audit in a fresh clone, twice", self.clone),
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = "ansible_collections.lastack.linux.plugins"
+COLLECTION = "ansible_collections.lastack.linux"
 
 
 def main(ansible_parent: str | None) -> int:
@@ -26,12 +26,12 @@ def main(ansible_parent: str | None) -> int:
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(ROOT / "collections"))
     names = []
-    for room in ("module_utils", "modules"):
-        if room == "modules" and ansible_parent is None:
+    for room in ("agent", "plugins/module_utils", "plugins/modules"):
+        if room == "plugins/modules" and ansible_parent is None:
             continue
-        for path in sorted((ROOT / "plugins" / room).rglob("*.py")):
-            parts = path.relative_to(ROOT / "plugins").with_suffix("").parts
-            names.append(".".join((PACKAGE, *(part for part in parts if part != "__init__"))))
+        for path in sorted((ROOT / room).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            names.append(".".join((COLLECTION, *(part for part in parts if part != "__init__"))))
     with tempfile.TemporaryDirectory() as folder:
         if ansible_parent is not None:
             # Only ansible itself, nothing else that the controller's environment holds.

@@ -50,4 +50,12 @@ options:
     description:
       - Deadline for the whole look, in seconds, above 0 and up to 3600. What it cut short is said in the report.
     type: float
+  agent:
+    description:
+      - Take up what a resident agent has watched on the host, its local fact C(lastack.local/1), where there is one.
+      - Each offender then has a C(trend) (verdict, growth, forecast), and a leak that grows becomes the finding
+        C(close_wait.growing).
+      - The fact is read as data. It is never executed, and no link to it is followed. A stale one gives no trend and
+        is said in the report.
+    type: bool
 """

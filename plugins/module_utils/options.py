@@ -57,6 +57,8 @@ class Options(NamedTuple):
     gather: tuple[str, ...] = ("all",)
     redact: bool = True
     timeout_s: float = 30.0
+    agent: bool = True
+    """Whether to take up what a resident agent has watched."""
     catalogue: Mapping[str, Mapping[str, Any]] = {}
     """Sysctl keys to report, as ``plugin_utils.catalogue.for_target`` gives them."""
 

@@ -10,6 +10,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.agent_trend import (
+    add_trends,
+    agent_section,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.dead_sockets import dead_sockets_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import descriptors_section
@@ -25,6 +29,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.ports impor
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.sysctl_drift import judge_sysctls, sysctl_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.time_wait import time_wait_section
 from ansible_collections.lastack.linux.plugins.module_utils.look import Look
+from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import read_agent_fact
 from ansible_collections.lastack.linux.plugins.module_utils.observe.counters import SELECTED
 from ansible_collections.lastack.linux.plugins.module_utils.observe.descriptors import read_system_descriptors
 from ansible_collections.lastack.linux.plugins.module_utils.observe.host import read_host
@@ -41,6 +46,8 @@ from ansible_collections.lastack.linux.plugins.module_utils.version import VERSI
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import AgentFact
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Unseen
     from ansible_collections.lastack.linux.plugins.module_utils.sightings import Sightings
 
 __all__ = ["GATHER_SUBSETS", "Options", "OptionsError", "collect_report", "fit_report"]
@@ -99,8 +106,11 @@ def collect_report(
     report["collected_at"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     close_wait = _close_wait(look, sightings.look(look.close_wait, started) if sightings else {})
     report.update(_states(look))
+    fact = _agent(look, root, report["host"]["boot_id"])
     if "close_wait" in subsets:
-        report["close_wait"] = close_wait.section
+        offenders = add_trends(close_wait.section["offenders"], fact, redact=options.redact)
+        report["close_wait"] = {**close_wait.section, "offenders": offenders}
+        report["agent"] = agent_section(fact)
     report.update(_pressure(look))
     sysctl_findings: list[dict[str, Any]] = []
     if "sysctls" in subsets:
@@ -150,6 +160,12 @@ def _cut(report: dict[str, Any], top: int) -> None:
             holder[counter] = holder.get(counter, 0) + len(entries) - top
 
 
+def _agent(look: Look, root: str, boot_id: str | None) -> AgentFact | Unseen | None:
+    if not look.options.agent or "close_wait" not in look.subsets:
+        return None
+    return read_agent_fact(root, boot_id, time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def _head(look: Look, root: str) -> dict[str, Any]:
     host = read_host(proc=look.proc, root=root)
     options = look.options
@@ -169,6 +185,7 @@ def _head(look: Look, root: str) -> dict[str, Any]:
             "namespaces": options.namespaces,
             "gather": sorted(look.subsets),
             "redact": options.redact,
+            "agent": options.agent,
         },
     }
 

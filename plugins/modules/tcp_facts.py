@@ -41,6 +41,8 @@ options:
     default: true
   timeout_s:
     default: 30.0
+  agent:
+    default: true
   store:
     description:
       - A folder on the controller. Each host's whole report is written there, and the fact becomes a summary of
@@ -171,6 +173,19 @@ ansible_facts:
             oldest_s: {at_least: 10800.4, at_most: null}
             offenders: []
             truncated: 0
+        agent:
+          description:
+            - Whether a resident agent's word on this host was taken up. C(state) is V(fresh), V(stale) or V(unusable),
+              with the reason of the last two; null if there is no agent. With a fresh one, each offender that it has
+              watched has a C(trend) with verdict, growth and forecast. With O(store) only C(state).
+          returned: if C(close_wait) is gathered
+          type: dict
+          sample:
+            state: fresh
+            reason: null
+            version: 0.1.0
+            published_at: "2026-11-23T04:29:58Z"
+            age_s: 14.2
         findings:
           description: What asks for a decision, worst first, each with exactly one remedy class.
           returned: success
@@ -206,6 +221,7 @@ def main() -> None:
             "gather": {"type": "list", "elements": "str", "default": ["all"]},
             "redact": {"type": "bool", "default": True},
             "timeout_s": {"type": "float", "default": 30.0},
+            "agent": {"type": "bool", "default": True},
             "_catalogue": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -220,6 +236,7 @@ def main() -> None:
         gather=tuple(given["gather"]),
         redact=given["redact"],
         timeout_s=given["timeout_s"],
+        agent=given["agent"],
         catalogue=given["_catalogue"],
     )
     try:

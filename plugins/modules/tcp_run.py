@@ -163,6 +163,7 @@ def main() -> None:
             "gather": {"type": "list", "elements": "str"},
             "redact": {"type": "bool"},
             "timeout_s": {"type": "float"},
+            "agent": {"type": "bool"},
             "become": {"type": "bool"},
         },
         supports_check_mode=True,

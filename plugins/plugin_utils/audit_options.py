@@ -142,6 +142,7 @@ def _shown(value: object) -> str:
 
 
 LOOK_OPTIONS: Mapping[str, Callable[[object], Any]] = {
+    "agent": _flag,
     "gather": _gather,
     "min_age_s": _min_age,
     "namespaces": _namespaces,

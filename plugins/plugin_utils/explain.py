@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages of ``lastack explain``: one per TCP state, finding, cause, flag and runtime."""
+"""The pages of ``lastack explain``: one per TCP state, finding, cause, flag, verdict of the agent and runtime."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes import CAUSES
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import REMEDIES
+from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import VERDICTS
 from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import STATES
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _IDS: Mapping[str, tuple[str, ...]] = {
     "finding": tuple(REMEDIES),
     "cause": CAUSES,
     "flag": ("shared", "kernel_owned"),
+    "verdict": tuple(f"verdict.{name}" for name in VERDICTS),
     "runtime": (
         "runtime.java",
         "runtime.node",
@@ -40,9 +42,9 @@ _IDS: Mapping[str, tuple[str, ...]] = {
 }
 
 KINDS = tuple(_IDS)
-"""``state``, ``finding``, ``cause``, ``flag``, ``runtime``."""
+"""``state``, ``finding``, ``cause``, ``flag``, ``verdict``, ``runtime``."""
 
-#: Other spellings: of ss(8), of netstat(8), of RFC 9293, and the bare runtimes.
+#: Other spellings: of ss(8), of netstat(8), of RFC 9293, and the bare runtimes and verdicts.
 _ALIASES: Mapping[str, str] = {
     "estab": "ESTABLISHED",
     "synreceived": "SYN_RECV",
@@ -59,6 +61,10 @@ _ALIASES: Mapping[str, str] = {
     "ruby": "runtime.ruby",
     "php": "runtime.php",
     "native": "runtime.native",
+    "pool": "verdict.pool",
+    "burst": "verdict.burst",
+    "stuck": "verdict.stuck",
+    "watching": "verdict.watching",
 }
 
 _MOST_NAMED = 60
@@ -73,7 +79,7 @@ class Page(NamedTuple):
     """One page of ``lastack explain``."""
 
     id: str
-    """The finding id, state, cause, flag or ``runtime.NAME`` that it explains."""
+    """The finding id, state, cause, flag, ``verdict.NAME`` or ``runtime.NAME`` that it explains."""
     title: str
     """One line without the id."""
     kind: str

@@ -22,6 +22,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_groups import 
     TimeWaitMerge,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_pressure import PressureMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_trends import AgentsMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class FleetMerge:
         self._left_out: Counter[str] = Counter()
         self._states = StatesMerge()
         self._apps = AppsMerge()
+        self._agents = AgentsMerge()
         self._dead = DeadSocketsMerge()
         self._time_wait = TimeWaitMerge()
         self._pressure = PressureMerge()
@@ -71,6 +73,7 @@ class FleetMerge:
         self._left_out.update(_left_out(report))
         self._states.add(host, report)
         leaked = self._apps.add(host, report)
+        self._agents.add(host, report)
         dead = self._dead.add(host, report)
         self._time_wait.add(host, report)
         self._pressure.add(host, report)
@@ -118,6 +121,7 @@ class FleetMerge:
             "close_wait": self._apps.close_wait(),
             "apps": apps,
             "apps_truncated": apps_truncated,
+            "agents": self._agents.result(),
             "dead_sockets": dead,
             "dead_sockets_truncated": dead_truncated,
             "time_wait": self._time_wait.result(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_trends import TrendMerge, merge_growing
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class AppsMerge:
         self._apps: dict[str, _App] = {}
         self._untracked = 0
         self._leaking_hosts = 0
+        self._growing_hosts = 0
         self._totals: Counter[str] = Counter()
 
     def add(self, host: str, report: Mapping[str, Any]) -> int:
@@ -62,6 +64,7 @@ class AppsMerge:
         for finding in report["findings"]:
             if finding["id"].startswith("close_wait."):
                 findings.setdefault(finding["subject"], []).append(finding["id"])
+        grows = False
         for name, items in by_app.items():
             app = self._apps.get(name)
             if app is None:
@@ -69,10 +72,11 @@ class AppsMerge:
                     self._untracked += 1
                     continue
                 app = self._apps[name] = _App()
-            app.add(host, items, findings.get(name, []))
+            grows |= app.add(host, items, findings.get(name, []))
+        self._growing_hosts += grows
         return leaked
 
-    def close_wait(self) -> dict[str, int]:
+    def close_wait(self) -> dict[str, Any]:
         """Return ``close_wait`` of ``lastack.fleet/1``."""
         leaking = sum(1 for app in self._apps.values() if app.sockets)
         return {
@@ -81,11 +85,14 @@ class AppsMerge:
             "undecided": self._totals["undecided"],
             "apps": leaking + self._untracked,
             "hosts": self._leaking_hosts,
+            "growing": merge_growing({name: app.trend for name, app in self._apps.items()}, self._growing_hosts),
         }
 
     def apps(self) -> tuple[list[dict[str, Any]], int]:
-        """Return ``apps`` of ``lastack.fleet/1``, most sockets first, and how many were cut."""
-        ranked = sorted(self._apps.items(), key=lambda item: (-item[1].sockets, -item[1].undecided, item[0]))
+        """Return ``apps`` of ``lastack.fleet/1`` and how many were cut: growing leaks first, then by sockets."""
+        ranked = sorted(
+            self._apps.items(), key=lambda item: (item[1].trend.urgency, -item[1].sockets, -item[1].undecided, item[0])
+        )
         shown = [{"app": name, **app.result()} for name, app in ranked[:_APPS_SHOWN]]
         return shown, len(ranked) - len(shown) + self._untracked
 
@@ -103,12 +110,13 @@ class _App:
         self.oldest: dict[str, float | None] | None = None
         self.worst_hosts = Worst(_WORST_HOSTS)
         self.descriptors: dict[str, Any] | None = None
+        self.trend = TrendMerge()
         self.kind = "unknown"
         self.runtime: str | None = None
         self._identity_of = (1, "")
 
-    def add(self, host: str, items: list[Mapping[str, Any]], findings: list[str]) -> None:
-        """Take the offenders of this application on one host (one per namespace and unit)."""
+    def add(self, host: str, items: list[Mapping[str, Any]], findings: list[str]) -> bool:
+        """Take the offenders of this application on one host (one per namespace and unit); return whether it grows."""
         count = sum(item["count"] for item in items)
         self.hosts += 1
         self.sockets += count
@@ -127,6 +135,7 @@ class _App:
                 self.units[item["unit"]] += 1
             self._grow_older(item["age_s"])
             self._fill(host, item["descriptors"])
+        return self.trend.add(host, items)
 
     def _grow_older(self, age: Mapping[str, float | None] | None) -> None:
         if age is None or age["at_least"] is None:
@@ -170,6 +179,7 @@ class _App:
             "causes": dict(sorted(self.causes.items(), key=lambda item: (-item[1], item[0]))),
             "oldest_s": self.oldest,
             "finding": self._finding(),
+            "trend": self.trend.result(),
             "worst_host": worst_hosts[0],
             "worst_hosts": worst_hosts,
             "worst_descriptors": self.descriptors,

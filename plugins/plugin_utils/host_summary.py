@@ -27,6 +27,7 @@ def host_summary(report: Mapping[str, Any], stored: str) -> dict[str, Any]:
         {key: finding[key] for key in ("id", "severity", "remedy", "subject", "summary")}
         for finding in report["findings"]
     ]
+    agent = report.get("agent")
     summary: dict[str, Any] = {
         "schema": report["schema"],
         "host": {key: report["host"].get(key) for key in ("name", "inventory_name", "kernel", "os")},
@@ -37,6 +38,7 @@ def host_summary(report: Mapping[str, Any], stored: str) -> dict[str, Any]:
             "privileged": seen["privileged"],
             "warnings": len(seen["warnings"]),
         },
+        "agent": {"state": agent["state"]} if agent else None,
         "states": dict(report["states"]),
         "totals": _totals(report),
         "findings": [],

@@ -78,6 +78,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "fleet": render_html(samples.sample("fleet"), map(samples.sample, hosts)),
         "hostile": render_html(samples.hostile("fleet"), map(samples.hostile, hosts)),
         "healthy": render_html(samples.healthy_fleet(), [samples.sample("healthy")]),
+        "growing": render_html(samples.sample("growing_fleet"), samples.growing_hosts()),
         "single": render_html(samples.single_fleet(), [samples.sample("sick")]),
     }
     for name, page in pages.items():

@@ -95,6 +95,23 @@ def test_it_renders_every_section_in_order(visit: Open) -> None:
     assert fills == pytest.approx([0.681 * whole, 0.12 * whole, 0.97 * whole], abs=0.5)
 
 
+def test_a_growing_leak_stands_first_with_its_deadline(visit: Open) -> None:
+    page = visit("growing").page
+    heading = page.locator("h1").inner_text()
+    assert heading == (
+        "7,293 sockets leaked by 3 applications on 3 hosts;"
+        " 1 leak grows, descriptors gone in ~55 min on web-3.example.org."
+    )
+    first = page.locator("#applications tbody tr").first.inner_text()
+    assert "checkout-api" in first
+    assert "16/min on 2 hosts · descriptors gone in ~55 min on web-3.example.org" in " ".join(first.split())
+    page.locator("#applications tbody tr").first.get_by_role("link", name="close_wait.growing").click()
+    assert page.locator("#explain-close-wait-growing").is_visible()
+    page.locator("#applications").get_by_role("link", name="verdict.pool").first.click()
+    assert page.locator("#explain-verdict-pool").is_visible()
+    assert "the agent's last word is 5 h old" in page.locator("header .notice").all_inner_texts()[-1]
+
+
 def test_a_healthy_fleet_is_calm(visit: Open) -> None:
     page = visit("healthy").page
     assert page.locator("h1").inner_text() == "Nothing needs a decision."
@@ -183,7 +200,7 @@ def test_without_javascript_everything_can_be_read(visit: Open) -> None:
     assert page.locator("#host-1").is_visible()
 
 
-@pytest.mark.parametrize("name", ["fleet", "hostile", "healthy", "single"])
+@pytest.mark.parametrize("name", ["fleet", "hostile", "healthy", "single", "growing"])
 def test_400_pixels_are_enough(visit: Open, name: str) -> None:
     page = visit(name, width=400).page
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
@@ -202,7 +219,7 @@ def test_400_pixels_are_enough(visit: Open, name: str) -> None:
     assert min(sizes) >= 11
 
 
-@pytest.mark.parametrize("name", ["fleet", "healthy", "single"])
+@pytest.mark.parametrize("name", ["fleet", "healthy", "single", "growing"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(visit: Open, name: str, scheme: str) -> None:
     page = visit(name, color_scheme=scheme).page

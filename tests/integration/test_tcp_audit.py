@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from leaky_client import LEAKED
 from ssh_fleet import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Audit, Lab
 
 pytestmark = pytest.mark.needs_root
@@ -56,6 +55,86 @@ def test_good_and_bad_hosts_are_all_in_the_report(lab: Lab, tmp_path: Path) -> N
     assert "<b>&amp;" not in (audit.folder / "report.html").read_text(encoding="utf-8")
     assert "\x1b" not in (audit.folder / "fleet.json").read_text(encoding="utf-8")
     assert (audit.folder / "report.txt").read_text(encoding="utf-8").splitlines()[0] in audit.output
+
+
+# Written on the host as the agent's publisher does; {stale} is how long ago the agent was heard.
+PUBLISH = """
+import json, os, sys, time
+from pathlib import Path
+stale, app = float(sys.argv[1]), sys.argv[2]
+folder = Path("/etc/ansible/facts.d")
+folder.mkdir(parents=True, exist_ok=True)
+trend = {
+    "verdict": "leak", "reason": "5 came and none went.", "count": 5, "arrivals": 5, "departures": 0,
+    "growth_per_min": 4.0, "turnover_per_min": 0.0, "first_seen": "2026-11-23T04:20:00Z", "ready_in_s": None,
+    "exhaustion_in_s": 7200.0, "exhaustion_pid": 17, "observed_at": "2026-11-23T04:30:00Z",
+}
+fact = {
+    "schema": "lastack.local/1", "collector": {"name": "agent", "version": "0.1.0"},
+    "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+    "published_at": "2026-11-23T04:30:00Z", "watching_since": "2026-11-23T04:00:00Z",
+    "published_boottime_s": time.clock_gettime(time.CLOCK_BOOTTIME) - stale, "fresh_for_s": 600.0, "interval_s": 15.0,
+    "completeness": {"complete": True, "warnings": []}, "dropped": {"sockets": 0, "applications": 0},
+    "offenders": [{"app": app, "kind": "interpreter", "namespace": "host", "trend": trend}],
+}
+path = folder / "lastack.fact"
+path.write_text(json.dumps(fact))
+path.chmod(0o644)
+"""
+
+
+def publish(lab: Lab, tmp_path: Path, *arguments: str) -> None:
+    """Let the leaky host have a resident agent's fact, or none without arguments."""
+    argv = ["/usr/bin/python3", "-c", PUBLISH, *arguments] if arguments else ["rm", "-rf", "/etc/ansible/facts.d"]
+    task = {"ansible.builtin.command": {"argv": argv}}
+    play = tmp_path / "publish.yml"
+    play.write_text(json.dumps([{"hosts": "../../x", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+    done = lab.playbook(str(play))
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_an_agent_has_watched_is_in_the_report(lab: Lab, tmp_path: Path) -> None:
+    machine = Path("/etc/ansible/facts.d/lastack.fact")
+    before = machine.exists()
+    try:
+        publish(lab, tmp_path, "60", "leaky_client.py")
+        assert machine.exists() == before, "the hosts of this suite have an /etc of their own"
+        audit = lab.audit(tmp_path / "heard")
+        assert audit.status == 0, audit.output
+        holds_contracts(audit)
+        app = audit.fleet["apps"][0]
+        assert (app["app"], app["trend"]["growing_hosts"], app["trend"]["growth_per_min"]) == (
+            "leaky_client.py",
+            1,
+            4.0,
+        )
+        due = app["trend"]["earliest_exhaustion"]
+        # Counted from the look, not from the publication a minute before.
+        assert (due["host"], 6_000 < due["in_s"] <= 7_140) == ("../../x", True)
+        assert audit.fleet["close_wait"]["growing"]["apps"] == 1
+        assert {name: audit.fleet["agents"][name] for name in ("fresh", "stale", "none")} == {
+            "fresh": 1,
+            "stale": 0,
+            "none": 2,
+        }
+        finding = next(one for one in audit.fleet["findings"] if one["id"] == "close_wait.growing")
+        assert (finding["severity"], finding["worst_host"]) == ("critical", "../../x")
+        assert "grows 4/min on ../../x" in audit.output
+        assert audit.report("../../x")["close_wait"]["offenders"][0]["trend"]["exhaustion_pid"] == 17
+
+        unasked = lab.audit(tmp_path / "unasked", "-e", "tcp_audit_agent=false")
+        assert unasked.fleet["apps"][0]["trend"] is None
+        assert unasked.fleet["agents"]["none"] == 0
+
+        publish(lab, tmp_path, "7200", "leaky_client.py")
+        silent = lab.audit(tmp_path / "silent")
+        assert silent.fleet["apps"][0]["trend"] is None
+        assert "close_wait.growing" not in silent.output
+        assert [row["host"] for row in silent.fleet["agents"]["silent"]] == ["../../x"]
+        assert "1 of 1 not heard: ../../x (the agent's last word is 2 h old" in silent.output
+        assert silent.fleet["hosts"]["incomplete"] == audit.fleet["hosts"]["incomplete"]
+    finally:
+        publish(lab, tmp_path)
 
 
 def test_every_host_unreachable(lab: Lab, tmp_path: Path) -> None:

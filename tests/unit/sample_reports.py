@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HOSTILE", "healthy_fleet", "hostile", "sample", "single_fleet", "with_strings"]
+__all__ = ["HOSTILE", "growing_hosts", "healthy_fleet", "hostile", "sample", "single_fleet", "with_strings"]
 
 _SAMPLES = Path(__file__).parents[1] / "fixtures" / "reports"
 
@@ -22,7 +22,22 @@ HOSTILE = (
 )
 
 # What the schema fixes to a few words, and what the renderer takes for figures or times.
-_FIXED = frozenset({"schema", "id", "severity", "remedy", "source", "outcome", "finding", "runtime", "kind", "role"})
+_FIXED = frozenset(
+    {
+        "schema",
+        "id",
+        "severity",
+        "remedy",
+        "source",
+        "outcome",
+        "finding",
+        "runtime",
+        "kind",
+        "role",
+        "verdict",
+        "state",
+    }
+)
 
 
 def sample(name: str) -> dict[str, Any]:
@@ -67,3 +82,19 @@ def single_fleet() -> dict[str, Any]:
     fleet = sample("fleet")
     fleet["hosts"] = healthy_fleet(1)["hosts"]
     return fleet
+
+
+def growing_hosts() -> list[dict[str, Any]]:
+    """The hosts of the sample ``growing_fleet``: two with a growing leak, one with a silent agent, one without any."""
+    first, second, silent, healthy = sample("growing"), sample("growing"), sample("partial"), sample("healthy")
+    second["host"].update(name="web-3", inventory_name="web-3.example.org")
+    apps = {offender["app"]: offender for offender in second["close_wait"]["offenders"]}
+    apps["checkout-api"]["trend"].update(growth_per_min=4.5, exhaustion_in_s=3_300.0)
+    apps["gateway"]["trend"].update(verdict="stuck", ready_in_s=None, reason="37 connections wait since 01:26.")
+    for finding in second["findings"]:
+        if finding["id"] == "close_wait.growing":
+            finding["summary"] = "checkout-api leaks: 2,204 sockets in CLOSE_WAIT, growing by 4.5 a minute."
+    reason = "the agent's last word is 5 h old: no trend"
+    silent["agent"] = {**first["agent"], "state": "stale", "reason": reason, "age_s": 18_000.0}
+    healthy["agent"] = None
+    return [first, second, silent, healthy]

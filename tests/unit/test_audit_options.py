@@ -33,6 +33,7 @@ def test_text_from_a_command_line_gets_its_type() -> None:
         "timeout_s": 10,
         "sockets": "yes",
         "redact": "False",
+        "agent": "no",
         "namespaces": "host",
         "gather": "ports, !conntrack",
     }
@@ -42,6 +43,7 @@ def test_text_from_a_command_line_gets_its_type() -> None:
         "timeout_s": 10.0,
         "sockets": True,
         "redact": False,
+        "agent": False,
         "namespaces": "host",
         "gather": ["ports", "!conntrack"],
     }

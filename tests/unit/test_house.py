@@ -15,7 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
-PACKAGE = "ansible_collections.lastack.linux.plugins."
+COLLECTION = "ansible_collections.lastack.linux."
+PACKAGE = f"{COLLECTION}plugins."
 HEADER = """\
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -23,6 +24,8 @@ HEADER = """\
 """
 
 ROOMS: dict[str, tuple[str, ...]] = {
+    # The agent needs no report: it looks at less, and remembers more.
+    "agent": ("agent", "module_utils.diagnose", "module_utils.observe", "module_utils.version"),
     "module_utils.version": (),
     "module_utils.observe": ("module_utils.observe", "module_utils.version"),
     "module_utils.diagnose": ("module_utils.diagnose", "module_utils.observe", "module_utils.version"),
@@ -67,7 +70,7 @@ def sources(*folders: str) -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(PLUGINS).with_suffix("").parts)
+    return ".".join(path.relative_to(PLUGINS if path.is_relative_to(PLUGINS) else ROOT).with_suffix("").parts)
 
 
 def room_of(name: str) -> str:
@@ -106,7 +109,8 @@ def imports_of(path: Path) -> tuple[Import, ...]:
 
 
 def ours(path: Path) -> list[str]:
-    return [one.name.removeprefix(PACKAGE) for one in imports_of(path) if one.name.startswith(PACKAGE)]
+    names = [one.name for one in imports_of(path) if one.name.startswith((PACKAGE, f"{COLLECTION}agent."))]
+    return [name.removeprefix(PACKAGE).removeprefix(COLLECTION) for name in names]
 
 
 def foreign(path: Path, *, only_top: bool = False) -> set[str]:
@@ -115,8 +119,8 @@ def foreign(path: Path, *, only_top: bool = False) -> set[str]:
     return names - set(sys.stdlib_module_names) - {"ansible_collections", "__future__"}
 
 
-ALL = sources("plugins")
-TARGET = sources("plugins/module_utils", "plugins/modules")
+ALL = sources("agent", "plugins")
+TARGET = sources("agent", "plugins/module_utils", "plugins/modules")
 
 
 def ids(paths: list[Path]) -> list[str]:
@@ -137,6 +141,15 @@ def test_data_flows_one_way(path: Path) -> None:
         # A room includes the rooms below it: "module_utils" is every one of them.
         theirs = room_of(name)
         assert any(theirs == one or theirs.startswith(one + ".") for one in allowed), f"{room} imports {name}"
+
+
+def test_the_agent_has_no_network_but_the_kernel() -> None:
+    """Sockets of its own are for netlink and for systemd; whatever speaks to others is not even imported."""
+    forbidden = {"asyncio", "email", "ftplib", "http", "imaplib", "smtplib", "socketserver", "ssl", "urllib", "xmlrpc"}
+    for path in sources("agent"):
+        assert not {one.name.partition(".")[0] for one in imports_of(path)} & forbidden, path
+        attributes = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
+        assert not attributes & {"AF_INET", "AF_INET6", "AF_PACKET", "create_connection", "create_server"}, path
 
 
 def test_controller_rooms_do_not_need_the_command() -> None:
@@ -182,7 +195,7 @@ def test_diagnose_reads_nothing() -> None:
 
 
 def test_the_collector_starts_no_program() -> None:
-    for path in sources("plugins/module_utils"):
+    for path in sources("agent", "plugins/module_utils"):
         assert not {one.name for one in imports_of(path)} & {"subprocess", "multiprocessing", "pty"}, path
         attributes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)]
         used = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "os"}
@@ -197,7 +210,7 @@ def test_modules_are_thin() -> None:
 
 
 def test_every_file_begins_as_the_others() -> None:
-    for path in sources("plugins", "scripts", "bench", "tests"):
+    for path in sources("agent", "plugins", "scripts", "bench", "tests"):
         text = path.read_text(encoding="utf-8")
         if path.is_relative_to(PLUGINS / "modules") or path.is_relative_to(PLUGINS / "action"):
             # ansible-test wants a shebang or nothing before the licence in modules; both are Ansible's own form.
@@ -213,13 +226,15 @@ def targets_of(node: ast.stmt) -> list[str]:
 
 
 def test_public_names_are_said() -> None:
-    for path in sources("plugins/module_utils", "plugins/plugin_utils"):
+    for path in sources("agent", "plugins/module_utils", "plugins/plugin_utils"):
         named = [target for node in tree_of(path).body for target in targets_of(node)]
         assert "__all__" in named, path
 
 
 def test_package_files_are_empty() -> None:
-    assert [path for path in PLUGINS.rglob("__init__.py") if path.read_text(encoding="utf-8").strip()] == []
+    packages = [path for folder in ("agent", "plugins") for path in (ROOT / folder).rglob("__init__.py")]
+    assert ROOT / "agent" / "__init__.py" in packages
+    assert [path for path in packages if path.read_text(encoding="utf-8").strip()] == []
 
 
 def test_one_subject_a_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +254,7 @@ def test_nothing_is_called_underscore() -> None:
     """The pylint of ``ansible-test sanity`` refuses the name; the unused is called ``__`` or says what it is."""
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in sources("bench", "plugins", "scripts", "tests")
+        for path in sources("agent", "bench", "plugins", "scripts", "tests")
         for node in ast.walk(tree_of(path))
         if (isinstance(node, ast.Name) and node.id == "_") or (isinstance(node, ast.arg) and node.arg == "_")
     ]

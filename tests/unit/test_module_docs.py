@@ -19,6 +19,7 @@ import yaml
 from ansible_collections.lastack.linux.plugins.action import tcp_run as tcp_run_action
 from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS, Options
 from ansible_collections.lastack.linux.plugins.modules import (
+    agent_bundle,
     nofile_limits,
     sysctl_baseline,
     tcp_facts,
@@ -30,6 +31,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = {
+    "agent_bundle": agent_bundle,
     "nofile_limits": nofile_limits,
     "sysctl_baseline": sysctl_baseline,
     "tcp_facts": tcp_facts,
@@ -39,7 +41,7 @@ MODULES = {
 }
 LITERAL = sorted(set(MODULES) - {"nofile_limits"})
 """Modules whose argument spec is one literal; ``ansible-test sanity`` compares the others, too."""
-CHANGING = {"nofile_limits", "sysctl_baseline"}
+CHANGING = {"agent_bundle", "nofile_limits", "sysctl_baseline"}
 
 
 @cache

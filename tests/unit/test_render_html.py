@@ -19,7 +19,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import r
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown import to_html
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_reports import healthy_fleet, hostile, sample, single_fleet
+from sample_reports import growing_hosts, healthy_fleet, hostile, sample, single_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +149,21 @@ def test_the_page_of_every_finding_that_occurs_is_inside(page: str) -> None:
     for finding in sample("fleet")["findings"]:
         assert html_view.anchor(finding["id"]) in ids
         assert " ".join(load_page(finding["id"]).title.split()) in document.text
+
+
+def test_what_grows_is_said_first_with_its_end_and_its_pages() -> None:
+    document = Document(render_html(sample("growing_fleet"), growing_hosts()))
+    assert "1 leak grows, descriptors gone in ~55 min on web-3.example.org." in document.text
+    assert "grows 16/min on 2 hosts" in document.text
+    assert "Agents. 1 of 3 not heard: web-40.example.org (the agent's last word is 5 h old: no trend)" in document.text
+    # From the details of a host.
+    assert "grows 12/min · descriptors gone in ~108 min" in document.text
+    assert "watched since 2026-11-23 01:26 UTC: 2,204 sockets came and none went in 184 min." in document.text
+    assert "An agent (lastack 0.1.0) has watched this host since 2026-11-21 19:02 UTC." in document.text
+    ids = {attributes.get("id") for __, attributes in document.tags}
+    for page_id in ("close_wait.growing", "verdict.leak", "verdict.pool", "verdict.stuck", "verdict.watching"):
+        assert html_view.anchor(page_id) in ids
+    assert html_view.anchor("verdict.burst") not in ids
 
 
 def test_a_finding_of_a_newer_lastack_is_shown_without_a_page() -> None:

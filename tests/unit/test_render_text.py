@@ -33,13 +33,60 @@ def _plain_words(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", ["sick", "healthy", "partial"])
+@pytest.mark.parametrize("name", ["sick", "healthy", "partial", "growing"])
 def test_host_screen(name: str) -> None:
     _compare(f"host_{name}", render_host(sample(name)))
 
 
 def test_fleet_screen() -> None:
     _compare("fleet", render_fleet(sample("fleet"), report_path="lastack-runs/20261123T043000Z/report.html"))
+
+
+def test_fleet_screen_with_agents() -> None:
+    _compare("growing_fleet", render_fleet(sample("growing_fleet")))
+
+
+def test_a_growing_leak_says_what_to_do_before_it_is_due() -> None:
+    screen = _plain_words(render_host(sample("growing")))
+    # The finding is told beside its figures: once there and once in the list.
+    assert (
+        "grows 12/min · descriptors gone in ~108 min → restart it before then: lastack explain close_wait.growing"
+        in screen
+    )
+    assert "pool: does not grow, 41/min replaced" in screen
+    assert "watched, verdict in ~75 s" in screen
+    fleet = _plain_words(render_fleet(sample("growing_fleet")))
+    assert "grows 16/min on 2 hosts · descriptors gone in ~55 min on web-3.example.org" in fleet
+    for text in (screen, fleet):
+        assert text.count("close_wait.growing") == 2
+
+
+def test_growth_without_a_forecast_names_no_deadline() -> None:
+    report = sample("growing")
+    report["close_wait"]["offenders"][0]["trend"] |= {"growth_per_min": 0.05, "exhaustion_in_s": None}
+    screen = _plain_words(render_host(report))
+    assert "grows 3/h → lastack explain close_wait.growing" in screen
+    assert "gone" not in screen
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "any moment"), (45, "in ~45 s"), (1e300, ""), (200_000, "in ~2 d")])
+def test_a_forecast_is_rounded_and_never_beyond_a_year(seconds: float, said: str) -> None:
+    report = sample("growing")
+    report["close_wait"]["offenders"][0]["trend"]["exhaustion_in_s"] = seconds
+    screen = _plain_words(render_host(report))
+    assert f"descriptors gone {said}" in screen if said else "gone" not in screen
+
+
+def test_a_silent_agent_is_one_line_and_hides_nothing() -> None:
+    report = sample("healthy")
+    report["agent"] = {"state": "stale", "reason": "the agent's last word is 5 h old: no trend"}
+    lines = render_host(report).splitlines()
+    assert lines[:2] == render_host(sample("healthy")).splitlines()
+    assert lines[2:] == ["Agent: the agent's last word is 5 h old: no trend →  systemctl status lastack-agent"]
+    fleet = healthy_fleet()
+    fleet["agents"] = {**sample("growing_fleet")["agents"], "fresh": 499}
+    assert "Nothing needs a decision." in render_fleet(fleet)
+    assert "Agents: 1 of 500 not heard: web-40.example.org (the agent's last word" in _plain_words(render_fleet(fleet))
 
 
 def test_healthy_host_takes_two_lines() -> None:
@@ -56,7 +103,7 @@ def test_healthy_fleet_takes_two_lines_and_its_report() -> None:
 @pytest.mark.parametrize("name", ["sick", "partial", "fleet"])
 def test_every_finding_that_asks_says_what_to_do_and_where_to_read_on(name: str) -> None:
     report = sample(name)
-    screen = _plain_words(render_fleet(report) if name == "fleet" else render_host(report))
+    screen = _plain_words(render_fleet(report) if name.endswith("fleet") else render_host(report))
     asking = [finding for finding in report["findings"] if finding["severity"] != "info"]
     assert asking
     for finding in asking:
@@ -95,12 +142,14 @@ def test_what_no_section_told_is_never_cut_from_the_list() -> None:
 
 
 @pytest.mark.parametrize("colour", [False, True])
-@pytest.mark.parametrize("name", ["sick", "healthy", "partial", "fleet"])
+@pytest.mark.parametrize("name", ["sick", "healthy", "partial", "fleet", "growing", "growing_fleet"])
 def test_no_host_writes_control_characters_or_lines(name: str, *, colour: bool) -> None:
     report = hostile(name)
     path = "/srv/\x1b[2Jrun\n/report.html"
     screen = (
-        render_fleet(report, report_path=path, colour=colour) if name == "fleet" else render_host(report, colour=colour)
+        render_fleet(report, report_path=path, colour=colour)
+        if name.endswith("fleet")
+        else render_host(report, colour=colour)
     )
     text = SGR.sub("", screen) if colour else screen
     bad = {character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"}}
@@ -111,18 +160,18 @@ def test_no_host_writes_control_characters_or_lines(name: str, *, colour: bool) 
     assert "\\x1b" in text
 
 
-@pytest.mark.parametrize("name", ["sick", "healthy", "partial", "fleet"])
+@pytest.mark.parametrize("name", ["sick", "healthy", "partial", "fleet", "growing", "growing_fleet"])
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_no_line_is_wider_than_the_screen(name: str, width: int) -> None:
     report = sample(name)
-    screen = render_fleet(report, width=width) if name == "fleet" else render_host(report, width=width)
+    screen = render_fleet(report, width=width) if name.endswith("fleet") else render_host(report, width=width)
     assert max(display_width(line) for line in screen.splitlines()) <= width
 
 
-@pytest.mark.parametrize("name", ["sick", "healthy", "fleet"])
+@pytest.mark.parametrize("name", ["sick", "healthy", "fleet", "growing", "growing_fleet"])
 def test_colour_only_adds_codes(name: str) -> None:
     report = sample(name)
-    render = render_fleet if name == "fleet" else render_host
+    render = render_fleet if name.endswith("fleet") else render_host
     coloured = render(report, colour=True)
     assert SGR.search(coloured)
     assert SGR.sub("", coloured) == render(report)
@@ -289,7 +338,7 @@ def test_applications_that_the_report_lacks_are_not_promised_in_it() -> None:
 def test_commands_are_never_broken(name: str) -> None:
     report = sample(name)
     for width in range(58, 101):
-        screen = render_fleet(report, width=width) if name == "fleet" else render_host(report, width=width)
+        screen = render_fleet(report, width=width) if name.endswith("fleet") else render_host(report, width=width)
         assert all(
             re.search(rf"lastack explain {re.escape(finding['id'])}( |$)", screen, re.MULTILINE)
             for finding in report["findings"]

@@ -12,6 +12,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.close_wait_
     dead_socket_findings,
 )
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import REMEDIES, Finding, rank
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.growing_findings import growing_findings
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.listen_findings import listen_findings
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.pressure_findings import (
     descriptor_findings,
@@ -36,11 +37,12 @@ def derive_findings(
     """Return the findings of a report, worst first, and how many were cut.
 
     ``report`` is a ``lastack.host/1`` object with or without its findings; a missing section gives none. ``extra``
-    are findings made elsewhere in the same shape (sysctls, the agent's trend). At most one finding an id and subject;
+    are findings made elsewhere in the same shape (sysctls). At most one finding an id and subject;
     ``top`` of them, but never less than 20.
     """
     made: list[Finding] = [
         *close_wait_findings(report),
+        *growing_findings((report.get("close_wait") or {}).get("offenders") or []),
         *dead_socket_findings(report),
         *port_findings(report),
         *descriptor_findings(report),

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import OwnerScan, Process, TcpSocket
 
-__all__ = ["KERNEL_APP", "CloseWaitResult", "group_close_wait"]
+__all__ = ["KERNEL_APP", "CloseWaitResult", "blame_sockets", "group_close_wait", "offends"]
 
 KERNEL_APP = "kernel"
 """``app`` of sockets that the kernel itself holds: NFS, CIFS, iSCSI, io_uring direct descriptors."""
@@ -90,27 +90,20 @@ def group_close_wait(  # noqa: PLR0913 - one argument per record that observe ha
         redact: mask what may carry a secret in paths and names.
         seen_for_s: how long earlier looks have known sockets in CLOSE_WAIT, by namespace and cookie.
     """
-    index = ListenerIndex(listeners)
-    known = Programs(processes)
-    waiting = [socket for socket in sockets if socket.inode == 0]
-    listener_of = dict(zip(map(id, waiting), index.blame(waiting)))
-    served = _Served(index, sockets)
-    drafts = [
-        _draft(socket, listener_of.get(id(socket)), holders, known, listener_pids, served, min_age_s, seen_for_s or {})
-        for socket in sockets
-    ]
-    blamed = _with_causes(drafts, known)
+    blamed = blame_sockets(
+        sockets, holders, processes, listeners, listener_pids, min_age_s=min_age_s, seen_for_s=seen_for_s
+    )
     groups: dict[tuple[str, int], list[Blamed]] = defaultdict(list)
     for one in blamed:
         groups[one.owner.identity.app, one.socket.namespace].append(one)
-    offending = [group for group in groups.values() if any(map(_offends, group))]
+    offending = [group for group in groups.values() if any(map(offends, group))]
     offending.sort(key=_rank)
     section: dict[str, Any] = {
         "total": len(blamed),
         "oldest_s": age_section(oldest(one.age for one in blamed)),
         "offenders": [
             offender_section(
-                [one for one in group if _offends(one)],
+                [one for one in group if offends(one)],
                 sum(one.verdict == UNDECIDED and one.cause != HALF_CLOSE for one in group),
                 processes,
                 namespaces,
@@ -126,6 +119,37 @@ def group_close_wait(  # noqa: PLR0913 - one argument per record that observe ha
         section["sockets_truncated"] = max(0, len(worst) - list_sockets)
     counts = Counter(map(_bucket, blamed))
     return CloseWaitResult(section, {"seen": len(blamed), **{bucket: counts[bucket] for bucket in _BUCKETS}})
+
+
+def blame_sockets(  # noqa: PLR0913 - the same records as the caller's
+    sockets: Sequence[TcpSocket],
+    holders: OwnerScan | None,
+    processes: Mapping[int, Process],
+    listeners: Sequence[TcpSocket],
+    listener_pids: Mapping[int, Sequence[int]],
+    *,
+    min_age_s: float = 60.0,
+    seen_for_s: Mapping[tuple[int, int], float] | None = None,
+) -> list[Blamed]:
+    """Decide about each CLOSE_WAIT socket: whose it is, how old, and why; in the order of ``sockets``.
+
+    The arguments are those of ``group_close_wait``.
+    """
+    index = ListenerIndex(listeners)
+    known = Programs(processes)
+    waiting = [socket for socket in sockets if socket.inode == 0]
+    listener_of = dict(zip(map(id, waiting), index.blame(waiting)))
+    served = _Served(index, sockets)
+    drafts = [
+        _draft(socket, listener_of.get(id(socket)), holders, known, listener_pids, served, min_age_s, seen_for_s or {})
+        for socket in sockets
+    ]
+    return _with_causes(drafts, known)
+
+
+def offends(one: Blamed) -> bool:
+    """Whether a socket is old enough and not meant to be half closed."""
+    return one.verdict == OFFENDER and one.cause != HALF_CLOSE
 
 
 class _Served:
@@ -230,10 +254,6 @@ def _service(draft: _Draft) -> tuple[str, int, int]:
     return draft.owner.identity.app, socket.namespace, port
 
 
-def _offends(one: Blamed) -> bool:
-    return one.verdict == OFFENDER and one.cause != HALF_CLOSE
-
-
 def _bucket(one: Blamed) -> str:
     if one.verdict != OFFENDER:
         return one.verdict
@@ -245,7 +265,7 @@ def _bucket(one: Blamed) -> str:
 
 
 def _rank(group: Sequence[Blamed]) -> tuple[int, float, str, int]:
-    offences = [one for one in group if _offends(one)]
+    offences = [one for one in group if offends(one)]
     age = oldest(one.age for one in offences)
     return -len(offences), -(age.at_least_s if age else 0.0), group[0].owner.identity.app, group[0].socket.namespace
 

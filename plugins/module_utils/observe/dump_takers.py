@@ -18,17 +18,28 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.inet_diag im
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Destination
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ansible_collections.lastack.linux.plugins.module_utils.observe.inet_diag import Batch
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import TcpSocket
 
-__all__ = ["DestinationCount", "DumpTaker", "InodeSet", "PortCount", "SocketList", "StateCount"]
+__all__ = [
+    "BoundedSocketList",
+    "DestinationCount",
+    "DumpTaker",
+    "InodeSet",
+    "PortCount",
+    "SocketList",
+    "StateCount",
+]
 
 _FIN_WAIT2, _TIME_WAIT = 5, 6
 # idiag_timer of a TIME_WAIT mini socket, also of one that reports the substate FIN_WAIT2 (inet_diag.c).
 _MINI_TIMER = 3
 # Columns of a message (netlink header of 16 bytes, then struct inet_diag_msg).
-_STATE, _TIMER, _LOCAL_PORT, _PEER, _PEER_END, _INODE = 17, 18, 20, 22, 56, 84
+_STATE, _TIMER, _LOCAL_PORT, _PEER, _PEER_END, _COOKIE, _INODE = 17, 18, 20, 22, 56, 60, 84
 _NATIVE_INT = struct.Struct("=I")
+_TWO_NATIVE_INTS = struct.Struct("=II")
 
 
 class DumpTaker(ABC):
@@ -82,6 +93,32 @@ class SocketList(DumpTaker):
     def take(self, buffer: bytearray, size: int, batch: Batch) -> None:  # noqa: ARG002 - the offsets say it
         """Take the messages of one datagram."""
         for offset in batch.offsets:
+            record = parse_socket(buffer, offset, self._namespace)
+            if record is not None:
+                self.found.append(record)
+
+
+class BoundedSocketList(DumpTaker):
+    """Whole records of the sockets that are known by their cookie, and of as many others as there is room for."""
+
+    def __init__(self, namespace: int, known: Collection[int], room: int) -> None:
+        """Start empty; ``namespace`` goes into the records."""
+        self.found: list[TcpSocket] = []
+        self.new = 0
+        self.left_out = 0
+        self._namespace = namespace
+        self._known = known
+        self._room = room
+
+    def take(self, buffer: bytearray, size: int, batch: Batch) -> None:  # noqa: ARG002 - the offsets say it
+        """Take the messages of one datagram."""
+        for offset in batch.offsets:
+            low, high = _TWO_NATIVE_INTS.unpack_from(buffer, offset + _COOKIE)
+            if low | high << 32 not in self._known:
+                if self.new >= self._room:
+                    self.left_out += 1
+                    continue
+                self.new += 1
             record = parse_socket(buffer, offset, self._namespace)
             if record is not None:
                 self.found.append(record)

@@ -16,6 +16,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.dump_takers import (
+    BoundedSocketList,
     DestinationCount,
     DumpTaker,
     InodeSet,
@@ -41,7 +42,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states i
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Destination, TcpSocket
@@ -138,6 +139,11 @@ class SockDiag:
         """Records of the sockets in ``states`` (bits); ``info`` locks each of them for its ``tcp_info``."""
         extensions = EXTENSION_INFO if info else 0
         return self._dump(request(family, states, extensions=extensions), lambda: SocketList(namespace)).found
+
+    def close_wait(self, family: int, namespace: int, *, known: Collection[int], room: int) -> BoundedSocketList:
+        """Records of CLOSE_WAIT sockets with ``tcp_info``: those whose cookie is known, and ``room`` others."""
+        query = request(family, mask("CLOSE_WAIT"), extensions=EXTENSION_INFO)
+        return self._dump(query, lambda: BoundedSocketList(namespace, known, room))
 
     def time_wait_ports(self, family: int, ports: set[int]) -> dict[int, int]:
         """TIME_WAIT entries by local port, for those of ``ports`` that have any."""

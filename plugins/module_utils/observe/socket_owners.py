@@ -47,24 +47,28 @@ _LINKS_OF_ONE_THREAD = 3
 _INIT_AND_KTHREADD = 2
 
 
-def find_owners(
+def find_owners(  # noqa: PLR0913 - where to look, and how far
     sockets: Sequence[TcpSocket],
     *,
     proc: str = "/proc",
     cgroup_mount: str | None = None,
     deadline: Deadline | None = None,
+    first: Sequence[int] = (),
+    further: bool = True,
+    everywhere: bool = True,
 ) -> OwnerScan:
     """Return the processes that hold these sockets; sockets with inode 0 have none and are not looked for.
 
-    Looked at are first the processes in the cgroups in which the sockets were created, then those of the sockets'
-    users, then all others; it ends when every socket has a holder. Within each group the processes in which a few
-    descriptors tried at random places show wanted sockets come first, then the small ones.
+    Looked at are first the processes that the caller names in ``first``, then those in the cgroups in which the sockets
+    were created, then, unless ``everywhere`` is false, those of the sockets' users, then all others; it ends when every
+    socket has a holder. Within each group the processes in which a few descriptors tried at random places show wanted
+    sockets come first, then the small ones.
 
-    Then further holders are looked for, with a bounded effort: relatives of the holders (ancestors, descendants,
-    siblings) and processes in their cgroups first, then any, the smallest first, for at most 8,192 descriptors.
-    Relatives and cgroup neighbours that are larger than what is left are tried only at the descriptor numbers that
-    the holders use, which is where fork leaves its copies. So a further holder may be missed that is large and got
-    the socket over a Unix socket, or that is unrelated. One ``Holder`` a process, whatever it has duplicated.
+    Then, unless ``further`` is false, further holders are looked for, with a bounded effort: relatives of the holders
+    (ancestors, descendants, siblings) and processes in their cgroups first, then any, the smallest first, for at most
+    8,192 descriptors. Relatives and cgroup neighbours that are larger than what is left are tried only at the
+    descriptor numbers that the holders use, which is where fork leaves its copies. So a further holder may be missed
+    that is large and got the socket over a Unix socket, or that is unrelated. One ``Holder`` a process.
 
     The threads of a process are taken to share one descriptor table (``CLONE_FILES``, as pthreads do). A socket
     that was closed since its dump has no holder either: dump again before an ``exhaustive`` scan's missing inode is
@@ -73,11 +77,14 @@ def find_owners(
     search = _Search(sockets, proc, deadline)
     if search.missing:
         pids = list_pids(proc)
+        search.find(first)
         search.find(_cgroup_members(sockets, proc, cgroup_mount, deadline))
-        users = {socket.uid for socket in sockets if socket.inode}
-        search.find(pid for pid in pids if _owner_of(f"{proc}/{pid}") in users)
-        search.find(pids)
-        search.find_further(pids)
+        if everywhere:
+            users = {socket.uid for socket in sockets if socket.inode}
+            search.find(pid for pid in pids if _owner_of(f"{proc}/{pid}") in users)
+            search.find(pids)
+        if further:
+            search.find_further(pids)
         everyone = search.looked.issuperset(pids)
     else:
         everyone = False

@@ -23,6 +23,7 @@ _KIND_TITLES = {
     "finding": "Findings",
     "cause": "Causes of a CLOSE_WAIT socket",
     "flag": "Flags beside a cause",
+    "verdict": "What the resident agent says of an application",
     "runtime": "What to change in the program, per runtime",
 }
 _REMEDIES = {

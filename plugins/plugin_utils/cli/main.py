@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
-from ansible_collections.lastack.linux.plugins.plugin_utils.cli import completion, explain, probe, report
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli import bundle, completion, explain, probe, report
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import (
     BROKEN_PIPE,
     ERROR,
@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for module in (probe, report, explain, completion):
+    for module in (probe, report, explain, bundle, completion):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

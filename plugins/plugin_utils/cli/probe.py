@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-redact", action="store_false", dest="redact", help="keep what may carry a secret, such as paths"
     )
     look.add_argument(
+        "--no-agent", action="store_false", dest="agent", help="leave out what a resident agent has watched here"
+    )
+    look.add_argument(
         "--timeout-s",
         type=_positive_seconds,
         default=30.0,
@@ -127,6 +130,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         gather=gather,
         redact=arguments.redact,
         timeout_s=arguments.timeout_s,
+        agent=arguments.agent,
         catalogue=_catalogue() if "sysctls" in subsets else {},
     )
 

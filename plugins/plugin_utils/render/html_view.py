@@ -9,10 +9,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import VERDICTS
 from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import UnknownPage, load_page
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
-from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, unseen, waiting
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, trends, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import MATCH_WORDS, count, data, plural, rows
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
@@ -91,6 +92,8 @@ def fleet_view(fleet: Mapping[str, Any], *, narrowed: bool = False) -> dict[str,
         "drift": rows(fleet, "drift"),
         "baseline": {**data(fleet, "baseline"), "met": profile_words(fleet), "command": profile_command(fleet)},
         "match_words": MATCH_WORDS,
+        "silent": trends.silent_words(fleet),
+        "agent_command": trends.AGENT_COMMAND,
         "healthy": bool(hosts.get("audited"))
         and not sockets.leaked
         and not (apps or any(near.values()) or counts["critical"] or counts["warning"])
@@ -106,7 +109,11 @@ def _app(app: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> dict[
         for index, finding in enumerate(findings, start=1)
         if finding.get("subject") == app.get("app") and str(finding.get("id")).startswith("close_wait.")
     ]
-    return {**app, "finding_row": min(about)[1] if about else None}
+    return {**app, "finding_row": min(about)[1] if about else None, **_trend(trends.fleet_trend_words(app))}
+
+
+def _trend(words: str) -> dict[str, Any]:
+    return {"trend_words": words, "growing": words.startswith("grows")}
 
 
 def leaking(fleet: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
@@ -127,7 +134,8 @@ def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int], *, narrowed: b
         by = plural(int(part.get("apps") or 0), "application")
         worst = next((data(app, "worst_host").get("host") for app in rows(fleet, "apps")), None)
         on = worst if hosts.get("meant") == 1 and worst else plural(int(part.get("hosts") or 0), "host")
-        return f"{plural(leaked, 'socket')} leaked by {by} on {on}."
+        growing = trends.fleet_growing_words(fleet)
+        return f"{plural(leaked, 'socket')} leaked by {by} on {on}{f'; {growing}' if growing else ''}."
     asking = [
         plural(counts[key], noun)
         for key, noun in (("critical", "critical finding"), ("warning", "warning"))
@@ -258,11 +266,20 @@ def _details(report: Mapping[str, Any]) -> dict[str, Any]:
         "collector": data(report, "collector"),
         "completeness": data(report, "completeness"),
         "warnings": unseen.gravest_first(report),
+        "agent": data(report, "agent"),
+        "silent": trends.agent_words(report),
         "left_out": ", ".join(unseen.left_out(report)),
         "own_only": unseen.own_namespace_only(report),
         "states": [(name, number) for name, number in data(report, "states").items() if number],
         "offenders": [
-            {**app, "label": facts.app_label(app), "shown_peers": rows(app, "peers")[:5]}
+            {
+                **app,
+                "label": facts.app_label(app),
+                "shown_peers": rows(app, "peers")[:5],
+                "reason": data(app, "trend").get("reason"),
+                "first_seen": data(app, "trend").get("first_seen"),
+                **_trend(trends.host_trend_words(app)),
+            }
             for app in rows(data(report, "close_wait"), "offenders")
         ],
         "dead_apps": rows(data(report, "dead_sockets"), "offenders"),
@@ -276,6 +293,8 @@ def pages(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The pages of ``lastack explain`` that the report links to: of its findings, then of its runtimes."""
     wanted = [str(finding.get("id")) for finding in rows(fleet, "findings")]
     wanted += [str(app.get("finding")) for app in rows(fleet, "apps") if app.get("sockets")]
+    words = {name for app in rows(fleet, "apps") for name in data(data(app, "trend"), "verdicts")}
+    wanted += [f"verdict.{name}" for name in VERDICTS if name in words]
     wanted += ["fd.dead_sockets"] if rows(fleet, "dead_sockets") else []
     near = pressure.uses(data(fleet, "pressure"))
     wanted += [kind.finding for kind in pressure.KINDS if near[kind.key]]

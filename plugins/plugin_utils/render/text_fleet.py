@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import ALERT_PERCENT, NEARLY_OUT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
-from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import trends, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
@@ -27,7 +27,12 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span, display_width
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import put_pressure, put_step
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import (
+    put_pressure,
+    put_silence,
+    put_step,
+    trend_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +70,7 @@ def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
     else:
         screen.paragraph(Span("No host was audited, so nothing is known.", "critical"))
     _not_seen(screen, hosts)
+    put_silence(screen, "Agents:", trends.silent_words(fleet))
     if said := unseen.left_out_words(fleet):
         screen.paragraph(Span("Left out by gather:", "bold"), said, rest="  ")
 
@@ -147,7 +153,13 @@ def _close_wait(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> Non
     ]
     shown = apps[:_APPS]
     table: list[list[Span | str]] = [_app_row(app) for app in shown]
-    notes = [_app_notes(app, ledger) if index < _TOLD_IN_FULL else [] for index, app in enumerate(shown)]
+    notes = [
+        [
+            trend_note(app, trends.fleet_trend_words(app), ledger),
+            *(_app_notes(app, ledger) if index < _TOLD_IN_FULL else []),
+        ]
+        for index, app in enumerate(shown)
+    ]
     if shown:
         screen.table(columns, table, notes)
     more, cut = len(apps) - len(shown), int(fleet.get("apps_truncated") or 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.thresholds import NEARLY_OUT_PERCENT
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
-from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen, waiting
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import trends, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
@@ -34,7 +34,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_sockets 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["put_host", "put_pressure", "put_step"]
+__all__ = ["put_host", "put_pressure", "put_silence", "put_step", "trend_note"]
 
 _APPS = 12
 _TOLD_IN_FULL = 5
@@ -60,6 +60,7 @@ def put_host(screen: Screen, report: Mapping[str, Any]) -> None:
         _settings(screen, ledger)
         ledger.list_on(screen)
     _not_seen(screen, report, quiet=quiet)
+    put_silence(screen, "Agent:", trends.agent_words(report), gap=not quiet)
 
 
 def _head(screen: Screen, report: Mapping[str, Any]) -> None:
@@ -144,7 +145,10 @@ def _close_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> No
         ]
         for app in shown
     ]
-    notes = [_notes(app, ledger) if index < _TOLD_IN_FULL else [] for index, app in enumerate(shown)]
+    notes = [
+        [trend_note(app, trends.host_trend_words(app), ledger), *(_notes(app, ledger) if index < _TOLD_IN_FULL else [])]
+        for index, app in enumerate(shown)
+    ]
     if shown:
         screen.table(columns, table, notes)
     more, cut = len([app for app in apps if app.get("count")]) - len(shown), int(part.get("truncated") or 0)
@@ -233,6 +237,29 @@ def _time_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> Non
             rest="    ",
         )
         put_step(screen, step(closed[0]))
+
+
+def trend_note(app: Mapping[str, Any], words: str, ledger: Ledger) -> list[Span]:
+    """The line on what the agent has watched of an application; a growing leak says what to do before it is due."""
+    if not words.startswith("grows"):
+        return [Span(words)] if words else []
+    ledger.take(trends.GROWING_PAGE, app.get("app"))
+    before = [Span("→ restart it before then:")] if "gone" in words else [Span("→")]
+    return [
+        Span(words, "critical"),
+        *before,
+        Span(f"lastack explain {trends.GROWING_PAGE}", "command", whole=True),
+    ]
+
+
+def put_silence(screen: Screen, title: str, words: str, *, gap: bool = False) -> None:
+    """Add the line on agents that were not heard; nothing if there are none."""
+    if not words:
+        return
+    if gap:
+        screen.gap()
+    command = Span(trends.AGENT_COMMAND, "command", whole=True)
+    screen.paragraph(Span(title, "bold"), words, Span("→"), command, rest="  ")
 
 
 def put_step(screen: Screen, spans: Sequence[Span], indent: int = 2) -> None:
