@@ -4,10 +4,10 @@
 
 .POSIX:
 .DEFAULT_GOAL := help
-.PHONY: help audit demo test lint sanity unit kernel integration browser hosts matrix molecule packages bench soak dev clean
+.PHONY: help audit demo test lint sanity unit kernel integration browser hosts agent matrix molecule packages bench bench-agent soak dev clean
 
 help: ## what can be made here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 audit: ## audit this machine: the first screen, and the path of an HTML report (PYTHON=python3.12 selects the interpreter)
 	@scripts/audit $(AUDIT_ARGS)
@@ -42,6 +42,9 @@ browser: dev ## the HTML report in headless Chromium
 hosts: dev ## the factory of systemd hosts on Debian 11, 12 and 13 (root)
 	@.venv/bin/python scripts/test_all.py --only hosts
 
+agent: dev ## the agent before real programs, Prometheus and node_exporter (root)
+	@.venv/bin/python scripts/test_all.py --only agent
+
 matrix: dev ## oldest to newest ansible-core over every distribution (root)
 	@.venv/bin/python scripts/test_all.py --only matrix
 
@@ -53,6 +56,9 @@ packages: dev ## build wheel, sdist and collection, look into each, install and 
 
 bench: dev ## 200,000 sockets in a private namespace, ratios against ss and others (root, minutes)
 	@.venv/bin/python bench/run.py $(BENCH_ARGS)
+
+bench-agent: dev ## what the agent costs beside node_exporter and process-exporter (root, minutes)
+	@.venv/bin/python bench/agent.py $(BENCH_ARGS)
 
 soak: dev ## what takes too long for every change, half an hour (root); SOAK_ARGS=--save writes docs/soak.md
 	@.venv/bin/python scripts/soak.py $(SOAK_ARGS)

@@ -145,7 +145,7 @@ STEPS = (
     ),
     Step(
         "marked",
-        _pytest("marked", "tests", "-m", "soak", "--deselect", "tests/matrix/test_matrix.py", limit_s=900),
+        _pytest("marked", "tests", "-m", "soak", "--deselect", "tests/matrix/test_matrix.py", limit_s=2400),
         "the tests with the marker `soak`, of every folder",
     ),
     Step(
