@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lab import Lab
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
-
-    from lab import Lab
 
 pytestmark = pytest.mark.needs_root
 
@@ -29,6 +28,13 @@ FAST = {
     "tcp_agent_min_age_s": 1,
     "tcp_agent_publish_s": 1,
 }
+# What a failure shows.
+TRACE = """\
+date; systemctl is-active shop-front shop-ledger lastack-agent lastack-agent-publish.path
+python3 -I -S -B /usr/local/lib/lastack/lastack-agent.pyz status
+journalctl --no-pager -n 30 -u 'shop-*' -u lastack-agent; journalctl --no-pager -n 10 -u lastack-agent-publish
+cat /etc/ansible/facts.d/lastack.fact
+"""
 SERVICES = {
     # As any service, and as a container has it: a network namespace of its own, with the leak inside.
     "shop-front": "User=nobody",
@@ -121,7 +127,10 @@ def wait_for(look: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN4
     """Return what a look gives as soon as it gives something."""
     end = time.monotonic() + PATIENCE_S
     while not (found := look(*arguments)):
-        assert time.monotonic() < end, "it never came"
+        if time.monotonic() > end:
+            lab, host = arguments[:2]
+            assert isinstance(lab, Lab)
+            pytest.fail(f"{host}: it never came\n{lab.execute(str(host), 'sh', '-c', TRACE, check=False).stdout}")
         time.sleep(0.5)
     return found
 
