@@ -173,12 +173,18 @@ def test_keys_that_are_not_named_any_more(row: dict[str, Any], words: str) -> No
 
 
 def test_no_promise_where_a_file_was_not_read() -> None:
-    row = key(SOMAXCONN, "changed", before="128", after="4096", boot={"value": "4096", "file": FILE, "line": 4})
-    unseen = [{"code": "x", "detail": "/etc/sysctl.d/zz.conf is larger than 1 MiB."}]
-    told = text(summed(row, unseen=unseen))
+    reason = "not certain: /etc/sysctl.d/zz.conf was not read"
+    doubtful = key(SOMAXCONN, "changed", before="128", after="4096", boot=None, reason=reason)
+    told = text(summed(doubtful, unseen=[{"code": "x", "detail": "/etc/sysctl.d/zz.conf is larger than 1 MiB."}]))
     assert "Not seen: /etc/sysctl.d/zz.conf" in told
     assert "so that the next boot sets" not in told
-    assert f"{FILE} is written, but what the next boot sets is not certain, because a file was not read." in told
+    assert "What the next boot sets is not certain for 1 setting: a file was not read." in told
+
+
+def test_what_a_warning_says_is_not_said_again() -> None:
+    row = key(SOMAXCONN, "ok", before="4096", after="4096")
+    told = text(summed(row, remarks=["A file was changed."], warnings=["A file was changed."]))
+    assert told.count("A file was changed.") == 1
 
 
 def test_what_the_modules_remark_and_warn_of() -> None:

@@ -215,12 +215,17 @@ def _harmful(screen: Screen, sysctls: Mapping[str, Any], *, check: bool) -> None
         screen.paragraph(f"{line.get('place')} sets {line.get('key')} ({done}). {line.get('reason')}", rest="  ")
 
 
+_NOT_CERTAIN = "not certain:"
+"""Part of the module's reason where a file that was not read may decide."""
+
+
 def _remarks(screen: Screen, sysctls: Mapping[str, Any], limits: Mapping[str, Any], told: set[str]) -> None:
     for name, lead in (("remarks", "Note"), ("warnings", "Warning")):
         for said in [*_texts(sysctls.get(name)), *_texts(limits.get(name))][:_SHOWN]:
             # What stands below its row already is not said again.
             if said not in told:
                 screen.paragraph(f"{lead}: {said}", rest="  ")
+                told.add(said)
 
 
 def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Entry]) -> None:
@@ -242,10 +247,11 @@ def _managers(screen: Screen, sysctls: Mapping[str, Any], entries: Sequence[_Ent
 def _after(screen: Screen, sysctls: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
     path, told = sysctls.get("dropin"), rows(sysctls, "sysctls")
     kept = [row for row in told if isinstance(row.get("boot"), dict) and row["boot"]["file"] == path]
-    if kept and rows(sysctls, "unseen"):
-        said = f"{path} is written, but what the next boot sets is not certain, because a file was not read."
-        screen.paragraph(said, rest="  ")
-    elif kept:
+    if kept:
         screen.paragraph(f"{plural(len(kept), 'line')} in {path}, so that the next boot sets them too.", rest="  ")
+    doubtful = [row for row in told if row.get("boot") is None and _NOT_CERTAIN in str(row.get("reason") or "")]
+    if doubtful:
+        said = f"What the next boot sets is not certain for {plural(len(doubtful), 'setting')}: a file was not read."
+        screen.paragraph(said, rest="  ")
     if told or not (rows(sysctls, "restored") or rows(limits, "restored")):
         screen.line("Undo: run the role again with tcp_baseline_state=restored.")
