@@ -267,6 +267,13 @@ class TestALostLedger:
         host.apply(queue("8192"))
         assert len(failures(twice(host, state="restored"))) == 1
 
+    def test_what_is_taken_out_then_does_not_come_back(self, host: FakeHost) -> None:
+        host.apply(queue("4096"))
+        shutil.rmtree(host.root / "var/lib/lastack")
+        twice(host, state="absent")
+        assert failures(twice(host, state="restored")) == []
+        assert not (host.root / DROPIN).exists()
+
     def test_a_file_of_somebody_else_is_no_matter(self, host: FakeHost) -> None:
         host.file("etc/sysctl.d/50-admin.conf", f"{SOMAXCONN} = 9000\n")
         (host.root / "etc/sysctl.d/link.conf").symlink_to("50-admin.conf")

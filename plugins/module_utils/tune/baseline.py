@@ -26,6 +26,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import P
 from ansible_collections.lastack.linux.plugins.module_utils.tune.match import satisfies, unvetted
 from ansible_collections.lastack.linux.plugins.module_utils.tune.own_files import (
     edited_by_hand,
+    forget_our_own,
     left_behind,
     unknown_to_the_ledger,
 )
@@ -173,6 +174,9 @@ def _absent(asked: Baseline, ledger: Ledger) -> BaselineResult:
     changes: list[FileChange] = []
     remark = edited_by_hand(asked.path, existing, content, ledger) if ours else ""
     file_error = _change(FilePlan(asked.path, existing, content), ledger, asked, changes) if ours else ""
+    if ours and content is None and not file_error and not asked.check:
+        # The ledger was lost and our own file came before it: there is nothing to come back to.
+        forget_our_own(asked.path, ledger)
     planned: dict[str, bytes | None] = {asked.path: content} if asked.check and ours and not file_error else {}
     files = resolve(root=asked.root, keys=named, overlay=planned)
     gone = set() if file_error else lines.keys()

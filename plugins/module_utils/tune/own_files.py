@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.module_utils.tune.guarded_files import FileState
     from ansible_collections.lastack.linux.plugins.module_utils.tune.ledger import Ledger
 
-__all__ = ["edited_by_hand", "left_behind", "unknown_to_the_ledger"]
+__all__ = ["edited_by_hand", "forget_our_own", "left_behind", "unknown_to_the_ledger"]
 
 _DIRECTORY = "/etc/sysctl.d"
 _LINES_TOLD = 5
@@ -37,6 +37,13 @@ def edited_by_hand(path: str, state: FileState | None, content: bytes | None, le
     return f"{path} was changed by hand and is written anew; " + (
         f"these lines go: {told}." if gone else "no line goes."
     )
+
+
+def forget_our_own(path: str, ledger: Ledger) -> None:
+    """Drop a removed file from the ledger if what it holds as the former content is our own; else do nothing."""
+    entry = ledger.files.get(path)
+    if entry is not None and entry.before is not None and is_ours(entry.before.content):
+        ledger.forget(files=(path,))
 
 
 def left_behind(path: str, *, root: str) -> str:
