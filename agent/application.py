@@ -60,9 +60,11 @@ class Moment(NamedTuple):
     known_until: Mapping[int, float]
     """Before this look, when each namespace was last read."""
     lost: Mapping[SocketKey, Spell]
-    """Sockets that their application no longer has, and..."""
+    """Sockets that are not among those of their application in this look, and..."""
     moved: frozenset[SocketKey] | set[SocketKey]
     """...those of them that another application has now."""
+    unplaced: frozenset[SocketKey] = frozenset()
+    """Sockets that are there, though nobody can say yet whose they are."""
 
 
 def dense_samples(limits: Thresholds) -> int:
@@ -125,12 +127,14 @@ class Application:
         return self._trend(look, moment, limits, count)
 
     def _kept(self, members: Mapping[SocketKey, Member], moment: Moment, limits: Thresholds) -> dict[SocketKey, Spell]:
-        """Return the sockets in namespaces that could not be read this time but lately."""
+        """Return the sockets that are there, or were lately in namespaces that could not be read this time."""
         since = moment.now_s - max(limits.linger_s, limits.leak_passes * moment.interval_s)
         return {
             key: spell
             for key, spell in self.sockets.items()
-            if key[0] not in moment.read and key not in members and moment.known_until.get(key[0], 0.0) >= since
+            if key not in members
+            and key not in moment.moved
+            and (key in moment.unplaced or (key[0] not in moment.read and moment.known_until.get(key[0], 0.0) >= since))
         }
 
     def _present(

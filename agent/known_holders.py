@@ -72,10 +72,18 @@ class KnownHolders:
         """Change how much of one core the searches may use."""
         self._cpu_share = cpu_share
 
-    def update(self, wanted: Sequence[TcpSocket], listening: Collection[tuple[int, int]], deadline: Deadline) -> None:
+    def update(
+        self,
+        wanted: Sequence[TcpSocket],
+        listening: Collection[tuple[int, int]],
+        deadline: Deadline,
+        *,
+        lasting: Collection[int] = (),
+    ) -> None:
         """Know the holders of these sockets, those with an inode, as far as that can be afforded; forget others.
 
-        ``listening`` are the namespaces and ports on which something listens.
+        ``listening`` are the namespaces and ports on which something listens, ``lasting`` the inodes of sockets that an
+        earlier process has known: these are searched everywhere at once.
         """
         self._number += 1
         self.postponed = 0
@@ -94,7 +102,7 @@ class KnownHolders:
                 self._unsure.add(socket.inode)
         doubtful = [socket for socket in wanted if socket.inode in self._unsure and self._is_due(socket.inode)]
         if strange or doubtful:
-            self._search(strange, doubtful, listening, deadline)
+            self._search(strange, doubtful, listening, deadline, lasting)
         if not self._missed:
             self.denied = 0
         self._forget()
@@ -163,6 +171,7 @@ class KnownHolders:
         doubtful: list[TcpSocket],
         listening: Collection[tuple[int, int]],
         deadline: Deadline,
+        lasting: Collection[int],
     ) -> None:
         """Search where the sockets were made at first, and everywhere for those that are still there a pass later.
 
@@ -194,6 +203,7 @@ class KnownHolders:
                 self._settle(socket, scan, _likeness(socket, listening), everywhere=everywhere)
             self._search_cost_s[everywhere] = time.process_time() - before
             self._searched_at[everywhere] = time.monotonic()
+            lost.update(inode for inode in lasting if inode in self._missed)
 
     def _is_lost(self, socket: TcpSocket) -> bool:
         """Whether its holder may be anywhere: it is not where the socket was made, or nobody knows where that was."""

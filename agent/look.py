@@ -75,6 +75,7 @@ class Look:
         self._processes = KnownProcesses(proc=proc, root=root)
         self._holders = KnownHolders(self._processes, proc=proc, cpu_share=options.search_cpu_share)
         self._first_seen: dict[SocketKey, float] = {}
+        self._remembered: frozenset[SocketKey] = frozenset()
         self._own_label: str | None = None
         self._labels: dict[tuple[int, int | None], str] = {}
         self._reads = NamespaceReads(proc=proc, most_sockets=options.most_sockets, cpu_s=options.pass_cpu_s)
@@ -85,9 +86,14 @@ class Look:
         self._holders.set_cpu_share(options.search_cpu_share)
         self._reads.set_limits(options.most_sockets, options.pass_cpu_s)
 
+    def remember(self, first_seen_s: Mapping[SocketKey, float]) -> None:
+        """Take over since when an earlier process has known sockets, before the first look."""
+        self._first_seen = dict(first_seen_s)
+        self._remembered = frozenset(self._first_seen)
+
     def is_wanted(self, key: AppKey) -> bool:
         """Whether an application may be in the next look at all, by exclusions and namespaces."""
-        here = self.options.namespaces != "host" or key.namespace == self._own_label
+        here = self.options.namespaces != "host" or self._own_label in (None, key.namespace)
         return here and not self._excluded(key.app)
 
     def look(self) -> Pass:
@@ -108,11 +114,17 @@ class Look:
         listeners = [listener for one in read for listener in one.listeners]
         self._processes.refresh(deadline)
         waiting = [socket for socket in old if not socket.inode]
-        blamed_listeners = {one.inode: one for one in ListenerIndex(listeners).blame(waiting) if one} if waiting else {}
+        queues = dict(zip(map(_key, waiting), ListenerIndex(listeners).blame(waiting))) if waiting else {}
+        blamed_listeners = {one.inode: one for one in queues.values() if one}
         listening = {(one.namespace, one.local_port) for one in listeners}
-        self._holders.update([*old, *blamed_listeners.values()], listening, deadline)
+        lasting = {socket.inode for socket in old if self._remembered and _key(socket) in self._remembered}
+        if self._remembered:
+            lasting.update(blamed_listeners)
+            self._remembered = frozenset()
+        self._holders.update([*old, *blamed_listeners.values()], listening, deadline, lasting=lasting)
         self._say_what_is_missing(unseen)
-        settled = [socket for socket in old if self._holders.is_settled(socket)]
+        settled = [socket for socket in old if self._is_settled(queues.get(_key(socket), socket))]
+        placed = set(map(id, settled))
         applications = self._applications(settled, listeners, seen_for_s, namespaces)
         return Pass(
             moment_s=moment,
@@ -120,7 +132,12 @@ class Look:
             namespaces_read=whole,
             unseen=tuple((code, count, detail) for (code, detail), count in unseen.most_common(_MOST_UNSEEN)),
             total=len(sockets) + sum(one.left_out for one in read),
+            unplaced=frozenset(_key(socket) for socket in sockets if id(socket) not in placed),
         )
+
+    def _is_settled(self, held: TcpSocket | None) -> bool:
+        """Whether the holders of a socket, or of the listener that has it in its queue, are known, or that none are."""
+        return held is None or self._holders.is_settled(held)
 
     def _sightings(self, sockets: Sequence[TcpSocket], moment: float, whole: frozenset[int]) -> dict[SocketKey, float]:
         """Return how long each socket has been known, and remember it."""

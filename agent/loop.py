@@ -41,6 +41,8 @@ _SOONEST_PUBLICATION_S = 5.0
 _ALMOST = 0.95
 _LONGEST_WAIT_S = 60.0
 _SEARCH_SHARE = 0.5
+_PASSES_TO_MEET = 2
+"""Passes after a restart in which nothing is published while holders of remembered sockets are still looked for."""
 _TURNS_S = 15.0
 """A pass may spend on namespaces without CLOSE_WAIT what the CPU budget gives for so many seconds, on others twice."""
 
@@ -62,6 +64,7 @@ class Loop:
         self._look = Look(look_options(self._configuration))
         boot_id = read_boot_id()
         self._watch, since = self._remembered(boot_id)
+        self._look.remember(self._watch.first_seen_s())
         self._publication = Publication(
             places, self._configuration, boot_id=boot_id, started_s=boottime(), watching_since_s=since, say=journal.say
         )
@@ -104,6 +107,8 @@ class Loop:
         try:
             with signals.interruptible():
                 look = self._look.look()
+            if self._last is None:
+                self._forget_unwanted()
             changes = self._watch.observe(look, self._budget.next_interval_s())
         except StrandedInNamespace:
             raise
@@ -125,6 +130,9 @@ class Loop:
 
     def _publish_if_due(self) -> None:
         if self._last is None:
+            return
+        if self._published_s is None and self._watch.unmet and self._publication.passes <= _PASSES_TO_MEET:
+            # The fact of the process before says more, and says its age.
             return
         now = boottime()
         passed = None if self._published_s is None else now - self._published_s
@@ -167,15 +175,18 @@ class Loop:
 
     def _take(self, configuration: Configuration) -> None:
         if configuration.thresholds != self._configuration.thresholds:
-            self._watch = Watch.from_state(self._watch.to_state(), configuration.thresholds)
+            self._watch.set_thresholds(configuration.thresholds)
         self._configuration = configuration
         self._budget.interval_s = configuration.interval_s
         self._budget.budget_percent = configuration.cpu_budget_percent
         self._look.set_options(look_options(configuration))
         self._publication.configuration = configuration
-        # What is not looked at any more has not left: it is no burst.
-        self._watch.forget(lambda key: not self._look.is_wanted(key))
+        self._forget_unwanted()
         self._change_pending = True
+
+    def _forget_unwanted(self) -> None:
+        """What is not looked at any more has not left: it is no burst."""
+        self._watch.forget(lambda key: not self._look.is_wanted(key))
 
     def _remembered(self, boot_id: str | None) -> tuple[Watch, float]:
         now = boottime()

@@ -85,7 +85,8 @@ class Pass(NamedTuple):
 
     ``namespaces_read`` holds the inodes of the network namespaces that could be read: only in these a socket that is
     not there is gone. ``unseen`` is ``(code, count, detail)`` of what could not be seen; ``total`` counts every
-    CLOSE_WAIT socket, half-closed ones included.
+    CLOSE_WAIT socket, half-closed ones included. ``unplaced`` are those that are there and whose application is not
+    known yet: they have not left the one that had them.
     """
 
     moment_s: float
@@ -93,6 +94,7 @@ class Pass(NamedTuple):
     namespaces_read: frozenset[int]
     unseen: tuple[tuple[str, int, str], ...]
     total: int
+    unplaced: frozenset[SocketKey] = frozenset()
 
 
 class Thresholds(NamedTuple):

@@ -56,8 +56,9 @@ class Watch:
     def observe(self, look: Pass, interval_s: float) -> list[Change]:
         """Take in one look and return the verdicts that changed with it; ``interval_s`` until the next one.
 
-        A socket that is not in the look has left only if its namespace was read. A look that is no later than the one
-        before adds nothing; one from an earlier time is of another boot, so all is forgotten first.
+        A socket that is not in the look has left only if its namespace was read and it is not unplaced. A look that is
+        no later than the one before adds nothing; one from an earlier time is of another boot, so all is forgotten
+        first.
         """
         last_s = self._tables.moment_s
         if last_s is not None and look.moment_s < last_s:
@@ -84,6 +85,22 @@ class Watch:
         for key in [key for key in self._tables.applications if unwanted(key)]:
             del self._tables.applications[key]
             self._said.pop(key, None)
+
+    @property
+    def unmet(self) -> int:
+        """How many applications with sockets are only remembered: no look has shown any of them yet."""
+        return sum(bool(one.sockets) for key, one in self._tables.applications.items() if key not in self._said)
+
+    def first_seen_s(self) -> dict[SocketKey, float]:
+        """Return since when each socket is known, in seconds of CLOCK_BOOTTIME."""
+        found = (one.sockets.items() for one in self._tables.applications.values())
+        return {key: spell.first_seen_s for sockets in found for key, spell in sockets}
+
+    def set_thresholds(self, thresholds: Thresholds) -> None:
+        """Judge by other thresholds from the next look on; nothing is forgotten."""
+        # How much of the past is kept follows from them.
+        self._tables = tables_of(self.to_state(), thresholds, self._most_sockets, self._most_applications)
+        self.thresholds = thresholds
 
     def to_state(self) -> dict[str, Any]:
         """Return all that a restart must not lose, as JSON can hold it; only good for the same boot."""
@@ -121,7 +138,7 @@ class Watch:
         if tables.moment_s is not None and not any(self.dropped):
             inodes = {one[0] for members in seen for one in members} | {one[0] for one in lost}
             known.update((inode, tables.moment_s) for inode in inodes & tables.read)
-        return Moment(look.moment_s, interval_s, look.namespaces_read, known, lost, moved)
+        return Moment(look.moment_s, interval_s, look.namespaces_read, known, lost, moved, look.unplaced)
 
     def _make_room(self, look: Pass) -> None:
         """Take up new applications, the largest first; those that are gone give way, then those far smaller."""

@@ -140,11 +140,11 @@ def _application_of(item: _Reader, limits: Thresholds) -> Application:
         spell = Spell(first.number(), absent.number_or_none(), group.one_of(GROUPS), busy.number_or_none())
         for namespace in namespaces.items(_MOST_NAMESPACES):
             inode, cookies = namespace.items(2, least=2)
-            one.sockets.update(((inode.identifier(), cookie.identifier()), spell) for cookie in cookies.items(None))
+            one.sockets.update(((inode.identifier(), cookie.cookie()), spell) for cookie in cookies.items(None))
     eldest = item.get("eldest")
     if eldest.value is not None:
         inode, cookie, since = eldest.items(3, least=3)
-        one.eldest = (inode.identifier(), cookie.identifier()), since.number()
+        one.eldest = (inode.identifier(), cookie.cookie()), since.number()
     return one
 
 
@@ -190,6 +190,13 @@ class _Reader:
         if isinstance(self.value, bool) or not isinstance(self.value, int) or not 0 <= self.value <= _LARGEST_ID:
             raise StateError(f"{self.where} is no 64 bit number")
         return self.value
+
+    def cookie(self) -> int:
+        """Return a socket's cookie; where the kernel gave none, the stand-in for it is negative."""
+        value = self.value
+        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+            return -_Reader(-value, self.where).identifier()
+        return self.identifier()
 
     def truth(self) -> bool:
         if not isinstance(self.value, bool):

@@ -45,6 +45,10 @@ class Host:
         self.options.append(options)
         return self
 
+    def remember(self, first_seen_s: object) -> None:
+        """Know what the process before knew."""
+        self.remembered = first_seen_s
+
     def set_options(self, options: object) -> None:
         self.options.append(options)
 
