@@ -224,7 +224,8 @@ def test_hundreds_of_busy_namespaces_do_not_push_the_culprit_out(netns: PrivateN
         report = checked(collect_report(Options(min_age_s=0)))
     finally:
         program.communicate(timeout=60)
-    assert report["close_wait"]["offenders"][0]["count"] == 40
+    # Others may leak on this machine, too.
+    assert 40 in [one["count"] for one in report["close_wait"]["offenders"]]
     assert [one["id"] for one in report["findings"] if one["id"].startswith("close_wait")]
     assert report["completeness"]["namespaces"]["read"] > 130
 

@@ -272,7 +272,8 @@ thread.join()
     program = start_holder(netns, code + STAY)
     found = look(netns)
     assert found.by_pid.get(program.pid) is None
-    assert found.elsewhere == 40
+    # Other programs of this machine may do the same.
+    assert found.elsewhere >= 40
     assert not found.complete
 
 
