@@ -64,10 +64,12 @@ def stage_in(birthplace: Path, tmp_path: Path) -> Iterator[tuple[Stage, Path]]:
         yield stage, birthplace
 
 
-def start(stage: Stage, cgroup: Path) -> list[Started]:
-    """Start a leak that ends, a stuck server and a pool, each in the cgroup; return them once all sockets are there."""
+def start(stage: Stage, cgroup: Path | None = None) -> list[Started]:
+    """Start a leak that ends, a stuck server and a pool, each in the cgroup."""
 
     def program(name: str, *arguments: object) -> Started:
+        if cgroup is None:
+            return stage.program(name, *arguments)
         return stage.start("sh", "-c", JOIN, str(cgroup), sys.executable, f"{name}.py", *map(str, arguments))
 
     leak = program("steady_leak", stage.server("closing_peer"), "--every", 0.05, "--until", COUNTS["steady_leak.py"])
@@ -119,3 +121,16 @@ def test_a_new_agent_goes_on_where_holders_must_be_searched(
             assert essence(look) == before
         # Nothing has changed: there is nothing to say.
         assert agent.errors == ""
+
+
+def test_a_reload_that_makes_all_sockets_young_again_loses_none(stage: Stage) -> None:
+    with Agent(stage) as agent:
+        start(stage)
+        before = essence(agent.wait_for(is_settled))
+        agent.configure({"min_age_s": 3600})
+        agent.signal(signal.SIGHUP)
+        agent.wait_for(lambda __: "read again" in agent.errors)
+        number = len(agent.looks)
+        for look in looks_after(agent, number):
+            assert essence(look) == before
+        assert "burst" not in agent.errors, agent.errors

@@ -259,6 +259,64 @@ def test_a_socket_is_searched_everywhere_only_if_it_is_still_there_a_pass_later(
     assert machine.everywhere == [False, False, True]
 
 
+def test_what_an_earlier_process_knew_is_searched_everywhere_at_once(machine: Machine) -> None:
+    """It did not come a moment ago; only new ones wait for the second pass."""
+    machine.sockets[HOST] = [*sockets(500, 2, cgroup_id=4242), *sockets(600, 1, cgroup_id=4242)]
+    machine.hold(100, 500, 501)
+    eyes = look(machine, search_cpu_share=1e9)
+    eyes.remember({(HOST, 500): 1.0, (HOST, 501): 1.0})
+    seen = eyes.look()
+    assert set(only(seen).members) == {(HOST, 500), (HOST, 501)}
+    assert seen.unplaced == {(HOST, 600)}
+    assert machine.searches == [{500, 501, 600}, {500, 501}]
+    assert machine.everywhere == [False, True]
+
+
+def test_what_an_earlier_process_knew_is_as_old_as_it_said(machine: Machine) -> None:
+    """Keepalive answers refresh what the kernel tells."""
+    machine.sockets[HOST] = sockets(500, 1, info=info(last_ack_recv_ms=10, last_data_recv_ms=500))
+    machine.hold(100, 500)
+    assert look(machine).look().applications == {}
+    eyes = look(machine)
+    eyes.remember({(HOST, 500): time.clock_gettime(time.CLOCK_BOOTTIME) - 70.0})
+    assert only(eyes.look()).members[HOST, 500].age_at_least_s == pytest.approx(70.0, abs=30)
+
+
+def test_what_is_there_and_not_placed_yet_is_told(machine: Machine) -> None:
+    """In transit, or with a holder that is still looked for; not what is excluded."""
+    young = info(last_ack_recv_ms=10, last_data_recv_ms=500)
+    machine.sockets[HOST] = [*sockets(500, 2), *sockets(600, 1, info=young), *sockets(700, 1)]
+    machine.hold(100, 500, 501)
+    seen = look(machine, exclude=("serv*",)).look()
+    assert seen.applications == {}
+    assert seen.unplaced == {(HOST, 600), (HOST, 700)}
+
+
+def test_a_queue_is_nobodys_until_its_listener_has_been_looked_for(machine: Machine) -> None:
+    """A listener that systemd made is not in the cgroup of the service that has it."""
+    machine.sockets[HOST] = [socket(inode=0, cookie=700 + at, local_port=8080, remote_port=5000 + at) for at in (0, 1)]
+    machine.listeners[HOST] = [listener(receive_queue=2, cgroup_id=4242)]
+    machine.hold(100, 900)
+    eyes = look(machine, search_cpu_share=1e9)
+    seen = eyes.look()
+    assert seen.applications == {}
+    assert seen.unplaced == {(HOST, 700), (HOST, 701)}
+    assert list(eyes.look().applications) == [AppKey("server", "listener", "host")]
+    remembering = look(machine, search_cpu_share=1e9)
+    remembering.remember({(HOST, 700): 1.0})
+    assert list(remembering.look().applications) == [AppKey("server", "listener", "host")]
+
+
+def test_before_the_first_look_nothing_is_known_to_be_elsewhere(machine: Machine) -> None:
+    machine.sockets[HOST] = sockets(500, 1)
+    eyes = look(machine, namespaces="host", exclude=("ssh*",))
+    assert eyes.is_wanted(SERVER)
+    assert not eyes.is_wanted(SERVER._replace(app="sshd"))
+    eyes.look()
+    assert eyes.is_wanted(SERVER)
+    assert not eyes.is_wanted(SERVER._replace(namespace="pod"))
+
+
 def test_a_known_holder_is_searched_first_and_nowhere_else(machine: Machine) -> None:
     machine.sockets[HOST] = sockets(500, 1)
     machine.hold(100, 500)

@@ -40,12 +40,13 @@ class Host:
     def __init__(self, *steps: Callable[[], int]) -> None:
         self.steps = list(steps)
         self.options: list[Any] = []
+        self.remembered: dict[Any, float] = {}
 
     def __call__(self, options: object) -> Host:
         self.options.append(options)
         return self
 
-    def remember(self, first_seen_s: object) -> None:
+    def remember(self, first_seen_s: dict[Any, float]) -> None:
         """Know what the process before knew."""
         self.remembered = first_seen_s
 
@@ -61,9 +62,13 @@ class Host:
             time.sleep(LIMIT_S)
             pytest.fail("SIGTERM did not end the look")
         count = self.steps.pop(0)()
+        # Fewer than none: sockets that are not placed yet.
+        unplaced = frozenset((1, cookie) for cookie in range(1, 1 - count))
         members = {(1, cookie): Member("eof_read", 100.0, 200.0, cookie) for cookie in range(1, count + 1)}
-        applications = {KEY: AppLook(members, None, {"count": count, "causes": {"eof_read": count}})} if count else {}
-        return Pass(boottime(), applications, frozenset({1}), (), count)
+        applications = (
+            {KEY: AppLook(members, None, {"count": count, "causes": {"eof_read": count}})} if count > 0 else {}
+        )
+        return Pass(boottime(), applications, frozenset({1}), (), abs(count), unplaced)
 
 
 def say(_priority: int, message: str, _fields: object = None) -> None:
@@ -138,6 +143,41 @@ def test_the_watch_goes_on_after_a_restart(places: Places, monkeypatch: pytest.M
     run(places, monkeypatch, lambda: 5)
     again = read(places.status)["watching_since"], read(places.fact)["offenders"][0]["trend"]["first_seen"]
     assert again == first
+
+
+def test_a_restart_says_nothing_before_it_knows_whose_the_sockets_are(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fact of the process before stays, for two looks at most."""
+    run(places, monkeypatch, *[lambda: 5] * 3)
+    before = read(places.fact)
+    looks: list[Any] = []
+
+    def unplaced() -> int:
+        looks.append(read(places.fact))
+        return -5
+
+    __, host = run(places, monkeypatch, unplaced, unplaced, lambda: 5)
+    assert looks == [before, before]
+    (entry,) = read(places.fact)["offenders"]
+    assert entry["trend"]["first_seen"] == before["offenders"][0]["trend"]["first_seen"]
+    assert entry["trend"]["departures"] == 0
+    assert not any("web.service" in line for line in SAID), SAID
+    assert set(host.remembered) == {(1, cookie) for cookie in range(1, 6)}
+    run(places, monkeypatch, *[lambda: -5] * 3)
+    assert read(places.fact)["offenders"] == []
+    assert read(places.status)["passes"] == 3
+
+
+def test_what_is_excluded_since_the_restart_is_not_called_gone(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(places, monkeypatch, lambda: 5)
+    configure(tmp_path, exclude=["web*"])
+    monkeypatch.setattr(Host, "is_wanted", lambda _self, key: key != KEY)
+    run(places, monkeypatch, lambda: 0)
+    assert read(places.fact)["offenders"] == []
+    assert not any("burst" in line for line in SAID)
 
 
 @pytest.mark.parametrize("data", [b"{", b'{"schema": "lastack.agent-state/1", "boot_id": "%s", "watch": {"x": []}}'])

@@ -78,6 +78,72 @@ def test_a_socket_has_left_only_if_its_namespace_was_read() -> None:
     assert (trend.count, trend.departures) == (5, 3)
 
 
+def test_a_socket_that_is_there_and_not_placed_has_not_left() -> None:
+    """Its holder is still looked for, after a restart for instance: some are known again before the others."""
+    watch = Watch(LIMITS)
+    for index in range(20):
+        watch.observe(look(100.0 + 15 * index, (KEY.app, members(1, 9))), INTERVAL_S)
+    before = watch.trends()[KEY][0]
+    assert before.verdict == "pool"
+    watch = Watch.from_state(json.loads(json.dumps(watch.to_state())), LIMITS)
+    everything = frozenset(members(1, 9))
+    assert watch.unmet == 1
+    assert watch.observe(look(400.0)._replace(unplaced=everything), INTERVAL_S) == []
+    assert watch.unmet == 1
+    assert not watch.trends()
+    some = frozenset(members(5, 5))
+    assert watch.observe(look(415.0, (KEY.app, members(1, 4)))._replace(unplaced=some), INTERVAL_S) == []
+    assert watch.unmet == 0
+    for moment_s in (430.0, 445.0):
+        trend = watch.trends()[KEY][0]
+        assert (trend.verdict, trend.count, trend.departures) == ("pool", 9, 0)
+        assert trend.first_seen_s == before.first_seen_s
+        assert watch.observe(look(moment_s, (KEY.app, members(1, 9))), INTERVAL_S) == []
+    watch.observe(look(460.0, (KEY.app, members(1, 7)))._replace(unplaced=frozenset(members(8, 1))), INTERVAL_S)
+    trend = watch.trends()[KEY][0]
+    assert (trend.count, trend.departures) == (8, 1)
+
+
+def test_a_socket_that_was_not_placed_may_turn_out_to_be_anothers() -> None:
+    """Then it has left the one without a departure, and is no arrival's beginning."""
+    watch = Watch(LIMITS)
+    watch.observe(look(100.0, (KEY.app, members(1, 5))), INTERVAL_S)
+    watch.observe(look(115.0)._replace(unplaced=frozenset(members(1, 5))), INTERVAL_S)
+    assert watch.trends()[KEY][0].count == 5
+    changes = watch.observe(look(130.0, ("other", members(1, 5))), INTERVAL_S)
+    assert [change.key.app for change in changes] == ["other"]
+    assert [key.app for key in watch.trends()] == ["other"]
+    assert set(watch.first_seen_s().items()) == {(key, 100.0) for key in members(1, 5)}
+
+
+def test_other_thresholds_forget_nothing() -> None:
+    """Not even what the last look said of an application that cannot be seen just now."""
+    watch = Watch(LIMITS)
+    for index in range(4):
+        watch.observe(look(100.0 + 15 * index, (KEY.app, members(1, 5))), INTERVAL_S)
+    before = watch.trends()
+    watch.set_thresholds(LIMITS._replace(leak_passes=5))
+    assert watch.trends() == before
+    assert watch.thresholds.leak_passes == 5
+    changes = [
+        change
+        for index in range(4, 8)
+        for change in watch.observe(look(100.0 + 15 * index, (KEY.app, members(1, 5))), INTERVAL_S)
+    ]
+    assert [(change.before, change.trend.verdict) for change in changes] == [(WATCHING, "pool")]
+
+
+def test_the_state_keeps_sockets_without_a_cookie() -> None:
+    """The stand-in is negative."""
+    watch = Watch(LIMITS)
+    watch.observe(look(100.0, (KEY.app, {(NAMESPACE, -77): Member("eof_read", 3_600.0, None, 77)})), INTERVAL_S)
+    state = json.loads(json.dumps(watch.to_state()))
+    assert Watch.from_state(state, LIMITS).first_seen_s() == {(NAMESPACE, -77): 100.0}
+    state["applications"][0]["sockets"][0][-1][0][1] = [-(2**64)]
+    with pytest.raises(StateError, match="64 bit"):
+        Watch.from_state(state, LIMITS)
+
+
 def test_a_namespace_that_is_gone_is_forgotten_in_time() -> None:
     """Its sockets would otherwise be kept for ever; nothing is said to have drained."""
     watch = Watch(LIMITS)
