@@ -94,6 +94,11 @@ def essence(look: Look) -> dict[str, Any]:
     return {one["app"]: {name: one["trend"][name] for name in fields} for one in look.fact["offenders"]}
 
 
+def ages(look: Look) -> dict[str, float]:
+    """The proven age of each application's oldest socket."""
+    return {one["app"]: one["age_s"]["at_least"] for one in look.fact["offenders"]}
+
+
 def looks_after(agent: Agent, number: int) -> list[Look]:
     """Return the looks that were published after so many."""
     agent.wait_for(lambda __: len(agent.looks) >= number + LOOKS)
@@ -108,7 +113,8 @@ def test_a_new_agent_goes_on_where_holders_must_be_searched(
     stage, birthplace = stage_in
     with Agent(stage) as agent:
         programs = start(stage, birthplace)
-        before = essence(agent.wait_for(is_settled))
+        settled = agent.wait_for(is_settled)
+        before, known = essence(settled), ages(settled)
         # The state must have what the fact has.
         time.sleep(2 * INTERVAL_S)
         agent.kill(ending)
@@ -119,6 +125,8 @@ def test_a_new_agent_goes_on_where_holders_must_be_searched(
         agent.start()
         for look in looks_after(agent, number):
             assert essence(look) == before
+            assert all(one["trend"]["growth_per_min"] is not None for one in look.fact["offenders"])
+            assert all(ages(look)[app] >= age_s for app, age_s in known.items())
         # Nothing has changed: there is nothing to say.
         assert agent.errors == ""
 
