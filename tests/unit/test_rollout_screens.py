@@ -82,6 +82,13 @@ def test_stopped() -> None:
     compare("rollout_stopped", rollout_screen(stopped(), fleet=FLEET, folder=FOLDER))
 
 
+def test_a_host_that_stays_quiet_is_no_dead_end() -> None:
+    record = stopped()
+    record["hosts"]["web-22"]["reasons"] = ["Too little traffic after the change: 3 opens in 600 s (needs 30)."]
+    assert "tcp_rollout_soak_limit_s" in rollout_screen(record, fleet=FLEET, folder=FOLDER)
+    assert "-e tcp_rollout_inconclusive=go_on" in rollout_screen(record, fleet=FLEET, folder=FOLDER)
+
+
 def test_stopped_and_not_restored() -> None:
     record = stopped(web_22="not_restored")
     record["hosts"]["web-22"]["problem"] = "unreachable (timed out)"

@@ -214,10 +214,17 @@ def _next(screen: Screen, document: Mapping[str, Any], fleet: Fleet) -> None:
         screen.paragraph(
             f"Next: look at {named}, then run the same command again: finished hosts are skipped", rest="      "
         )
+        if any(str(reason).startswith(_QUIET) for host in culprits for reason in hosts[host].get("reasons", ())):
+            said = "A host that stays quiet: more time (tcp_rollout_soak_limit_s), or go on without a judgement:"
+            _told(screen, said, "-e tcp_rollout_inconclusive=go_on")
     elif any(entry["status"] in ("unreachable", "refused", "missing") for entry in hosts.values()):
         screen.line("Next: run the same command again for the rest: finished hosts are skipped")
     if changed:
         _told(screen, "To undo it all:", _rollback(fleet))
+
+
+_QUIET = "Too little traffic"
+"""How a doubt of the health gate begins."""
 
 
 def _told(screen: Screen, text: str, command: str) -> None:
