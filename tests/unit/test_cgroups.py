@@ -41,6 +41,36 @@ def mounts(proc: Path, text: str) -> str:
             "/sys/fs/cgroup/unified",
         ),
         (ROOT + "30 23 0:26 /sub /mnt/c\\040g rw - cgroup2 none rw\n", "/mnt/c g"),
+        # Inside a unit of Debian 13: systemd binds the unit's own memory.pressure over itself, last of all.
+        (
+            ROOT
+            + "30 23 0:26 / /sys/fs/cgroup ro,nosuid shared:4 - cgroup2 cgroup2 rw\n"
+            + "90 30 0:26 /system.slice/lastack-agent.service/memory.pressure"
+            + " /sys/fs/cgroup/system.slice/lastack-agent.service/memory.pressure rw - cgroup2 cgroup2 rw\n",
+            "/sys/fs/cgroup",
+        ),
+        # The same as a file that is there, and nothing else.
+        (ROOT + "90 30 0:26 / /proc/version rw - cgroup2 cgroup2 rw\n", None),
+        # In a container: the host's, covered by the container's own, and another that shows more.
+        (
+            ROOT
+            + "30 23 0:26 /.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+            + "31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+            "/sys/fs/cgroup",
+        ),
+        (
+            ROOT
+            + "30 23 0:26 /../.. /host-cgroup rw - cgroup2 cgroup2 rw\n"
+            + "31 30 0:26 / /no-cgroup rw - cgroup2 cgroup2 rw\n"
+            + "32 30 0:26 /sub /no-cgroup/sub rw - cgroup2 cgroup2 rw\n",
+            "/host-cgroup",
+        ),
+        (
+            ROOT
+            + "30 23 0:26 / /one-cgroup rw - cgroup2 cgroup2 rw\n"
+            + "31 30 0:26 / /two-cgroup rw - cgroup2 cgroup2 rw\n",
+            "/two-cgroup",
+        ),
         (ROOT + "30 23 0:26 / /cgroup2 rw - tmpfs cgroup2 rw\n", None),
         (ROOT, None),
         ("30 - cgroup2\n", None),

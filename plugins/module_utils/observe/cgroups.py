@@ -30,15 +30,32 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 def find_cgroup_mount(proc: str = "/proc") -> str | None:
     """Return where the cgroup v2 hierarchy is mounted, wherever that is; ``None`` when it is hidden from us.
 
-    The last mount wins, since it covers the ones before. Source: ``/proc/self/mountinfo``, proc_pid_mountinfo(5).
+    Of several mounts it is the one that shows the most of the hierarchy, of equal ones the last. Never a file: systemd
+    binds a unit's own ``memory.pressure`` there. Source: ``/proc/self/mountinfo``, proc_pid_mountinfo(5).
     """
-    found = None
+    roots: dict[bytes, bytes] = {}
     for line in (try_read_head(f"{proc}/self/mountinfo", _MOUNTINFO_LIMIT) or b"").split(b"\n"):
         before, __, after = line.partition(b" - ")
         fields = before.split(b" ")
         if after.split(b" ", 1)[0] == b"cgroup2" and len(fields) > 4:  # noqa: PLR2004 - the fifth is the mount point
-            found = _ESCAPE.sub(lambda match: bytes([int(match.group(1), 8) & 0xFF]), fields[4])
-    return None if found is None else os.fsdecode(found)
+            root, point = (
+                _ESCAPE.sub(lambda match: bytes([int(match.group(1), 8) & 0xFF]), one) for one in fields[3:5]
+            )
+            # The last at one place covers those before it there.
+            roots.pop(point, None)
+            roots[point] = root
+    for point in sorted(list(roots)[::-1], key=lambda point: _depth(roots[point])):
+        name = os.fsdecode(point)
+        if "\0" not in name and (os.path.isdir(name) or not os.path.lexists(name)):  # noqa: PTH112 - pathlib costs several times as much
+            return name
+    return None
+
+
+def _depth(root: bytes) -> tuple[int, int]:
+    """Return how deep in the hierarchy a mount begins; ``/..`` is above the root of our cgroup namespace."""
+    names = [name for name in root.split(b"/") if name]
+    above = names.count(b"..")
+    return len(names) - above, -above
 
 
 def find_cgroups(ids: Collection[int], *, mount: str, deadline: Deadline | None = None) -> dict[int, str]:
