@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["look_once"]
 
+_MORE_LOOKS = 2
+"""The first search is made where a socket was made, and it takes two everywhere to be sure that nobody holds it."""
+_UNMET = "applications_unmet"
+_UNMET_DETAIL = "applications that the agent watches and that this look did not meet: nothing is said of them"
+
 
 def look_once(places: Places) -> tuple[bytes, bool]:
     """Return the fact of one look, and whether earlier looks of an agent are in it.
@@ -41,8 +46,17 @@ def look_once(places: Places) -> tuple[bytes, bool]:
         # Another user's, or none of ours: then this look is the first.
         pass
     # One look by hand is not held to the agent's budget.
-    look = Look(look_options(configuration)._replace(pass_cpu_s=float("inf"))).look()
+    options = look_options(configuration)._replace(pass_cpu_s=float("inf"), search_cpu_share=float("inf"))
+    eyes = Look(options)
+    eyes.remember(watch.first_seen_s())
+    look = eyes.look()
+    for __ in range(_MORE_LOOKS):
+        if not look.unplaced:
+            break
+        # A holder that is not where its socket was made is searched everywhere by the looks that follow.
+        look = eyes.look()
     watch.observe(look, configuration.interval_s)
+    unmet = watch.unmet
     status = AgentStatus(
         version=VERSION,
         boot_id=boot_id,
@@ -58,5 +72,6 @@ def look_once(places: Places) -> tuple[bytes, bool]:
         resident_bytes=read_resident_bytes(),
         dropped_sockets=watch.dropped.sockets,
         dropped_applications=watch.dropped.applications,
+        unseen=((_UNMET, unmet, _UNMET_DETAIL),) if unmet else (),
     )
     return build_fact(watch.trends(), look, status, redact=configuration.redact), remembered

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.lastack.linux.agent import command, once
@@ -59,6 +59,9 @@ class Host:
 
     def __init__(self, _options: object) -> None:
         pass
+
+    def remember(self, _first_seen_s: object) -> None:
+        """Know what the agent that runs knows."""
 
     def look(self) -> Pass:
         members = {(1, cookie): Member("eof_read", 100.0, 200.0, cookie) for cookie in range(1, 4)}
@@ -112,6 +115,66 @@ def test_once_has_the_memory_of_the_agent_that_runs(
     assert run(tmp_path, "once") == 0
     assert "(watched since " in capsys.readouterr().out
     assert Path(places.state).read_bytes() == before
+
+
+class Elsewhere(Host):
+    """The holders are found by no search before the ``found_by``-th look; every look is counted."""
+
+    found_by = 2
+    looks: ClassVar[list[int]] = []
+    remembered: ClassVar[list[Any]] = []
+
+    def remember(self, first_seen_s: Any) -> None:  # noqa: ANN401 - kept as it is given
+        """Keep what the agent that runs knows."""
+        self.remembered.append(first_seen_s)
+
+    def look(self) -> Pass:
+        self.looks.append(1)
+        look = super().look()
+        if len(self.looks) >= self.found_by:
+            return look
+        (found,) = look.applications.values()
+        return look._replace(applications={}, unplaced=frozenset(found.members))
+
+
+@pytest.mark.parametrize(
+    ("memory", "found_by", "looks", "words"),
+    [
+        (True, 1, 1, "web.service: 3 sockets"),
+        (True, 2, 2, "web.service: 3 sockets"),
+        (False, 3, 3, "web.service: 3 sockets"),
+        (True, 99, 3, "1 x applications that the agent watches and that this look did not meet"),
+    ],
+)
+def test_once_says_nothing_of_an_application_that_it_has_not_met(  # noqa: PLR0913 - what varies, and three fixtures
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    memory: bool,
+    found_by: int,
+    looks: int,
+    words: str,
+) -> None:
+    """Holders outside the cgroup that made the sockets are met by the second or third look: no burst, no 0 sockets."""
+    monkeypatch.setattr(Elsewhere, "found_by", found_by)
+    monkeypatch.setattr(Elsewhere, "looks", [])
+    monkeypatch.setattr(Elsewhere, "remembered", [])
+    monkeypatch.setattr(once, "Look", Elsewhere)
+    if memory:
+        places = places_below(str(tmp_path))
+        Path(places.folder).mkdir(parents=True)
+        watch = Watch(Thresholds())
+        for ago_s in (60, 45, 30, 15):
+            watch.observe(Host(None).look()._replace(moment_s=boottime() - ago_s), 15)
+        save_state(places.state, watch.to_state(), boot_id=read_boot_id(), watching_since_s=boottime() - 60)
+    assert run(tmp_path, "once") == 0
+    text = capsys.readouterr().out
+    assert words in " ".join(text.split())
+    assert "burst" not in text.lower()
+    assert ": 0 sockets" not in text
+    assert len(Elsewhere.looks) == looks
+    assert [set(one) for one in Elsewhere.remembered] == [{(1, 1), (1, 2), (1, 3)} if memory else set()]
 
 
 def test_once_looks_at_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,8 @@ def find_cgroup_mount(proc: str = "/proc") -> str | None:
             # The last at one place covers those before it there.
             roots.pop(point, None)
             roots[point] = root
-    for point in sorted(list(roots)[::-1], key=lambda point: _depth(roots[point])):
+    last_first = list(roots)[::-1]
+    for point in sorted(last_first, key=lambda point: _depth(roots[point])):
         name = os.fsdecode(point)
         if "\0" not in name and (os.path.isdir(name) or not os.path.lexists(name)):  # noqa: PTH112 - pathlib costs several times as much
             return name
