@@ -8,6 +8,7 @@ Source: systemd's "Native Journal Protocol". A line is sent when something chang
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -40,14 +41,22 @@ class Journal:
     def __init__(self, path: str = "/run/systemd/journal/socket") -> None:
         """Write to the socket at ``path``."""
         self._path = path
+        self._sent = False
 
     def say(self, priority: int, message: str, fields: Mapping[str, str] | None = None) -> None:
         """Write one line with further fields; never raises."""
         message = clean_text(message, _LONGEST)
         entry = {"PRIORITY": str(priority), "SYSLOG_IDENTIFIER": _IDENTIFIER, **(fields or {}), "MESSAGE": message}
-        if not self._send(b"".join(_field(name, value) for name, value in entry.items())):
+        self._sent = self._send(b"".join(_field(name, value) for name, value in entry.items()))
+        if not self._sent:
             # systemd takes the priority from the beginning of a line (sd-daemon(3)).
             print(f"<{priority}>{message}" if not sys.stderr.isatty() else message, file=sys.stderr, flush=True)  # noqa: T201 - the fall-back
+
+    def say_to_caller(self, priority: int, message: str) -> None:
+        """Write one line, and write it to standard error, too, unless that is the journal; never raises."""
+        self.say(priority, message)
+        if self._sent and not _is_journal(sys.stderr.fileno()):
+            print(clean_text(message, _LONGEST), file=sys.stderr, flush=True)  # noqa: T201 - for the one who started it
 
     def say_change(self, change: Change, look: AppLook | None) -> None:
         """Write that an application's verdict changed, with what there is to say about it."""
@@ -78,6 +87,15 @@ class Journal:
         except OSError:
             return False
         return True
+
+
+def _is_journal(descriptor: int) -> bool:
+    """Whether a descriptor leads to the journal: systemd says so in ``JOURNAL_STREAM`` (systemd.exec(5))."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def _field(name: str, value: str) -> bytes:

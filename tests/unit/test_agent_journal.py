@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.agent.journal import VERDICT_CHANGED, WARNING, Journal
+from ansible_collections.lastack.linux.agent.journal import ERROR, VERDICT_CHANGED, WARNING, Journal
 from ansible_collections.lastack.linux.agent.records import AppKey, AppLook, Change, Trend
 from ansible_collections.lastack.linux.agent.service_notify import ServiceNotifier
 
@@ -98,6 +100,25 @@ def test_no_value_begins_another_field(listening: socket.socket) -> None:
 def test_without_a_journal_it_is_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Journal(str(tmp_path / "nothing")).say(WARNING, "two\nlines")
     assert capsys.readouterr().err == "<4>two\\x0alines\n"
+
+
+def test_the_one_who_started_it_hears_it_too(
+    listening: socket.socket, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    monkeypatch.setattr(sys, "stderr", os.fdopen(os.dup(2), "w", encoding="utf-8"))
+    journal = Journal(listening.getsockname())
+    journal.say_to_caller(ERROR, "Another agent runs.")
+    assert heard(listening)["MESSAGE"] == "Another agent runs."
+    assert capfd.readouterr().err == "Another agent runs.\n"
+    status = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    journal.say_to_caller(ERROR, "Once.")
+    assert heard(listening)["MESSAGE"] == "Once."
+    assert capfd.readouterr().err == ""
+    Journal(str(tmp_path / "nothing")).say_to_caller(ERROR, "Only here.")
+    assert capfd.readouterr().err == "<3>Only here.\n"
+    sys.stderr.close()
 
 
 def test_a_journal_that_does_not_read_does_not_stop_the_agent(
