@@ -163,14 +163,17 @@ class Loop:
 
     def _reload(self) -> None:
         self._notifier.reloading()
+        path = self._places.configuration
         try:
-            configuration = read_configuration(self._places.configuration, may_be_missing=True)
+            there = os.path.lexists(path)
+            configuration = read_configuration(path, may_be_missing=True)
         except ConfigurationError as error:
             self._publication.trouble("configuration_refused", f"the old configuration stays: {error}")
         else:
             self._publication.over("configuration_refused")
             self._take(configuration)
-            self._journal.say(INFO, "The configuration was read again.")
+            said = "The configuration was read again." if there else f"There is no {path} any more: the defaults hold."
+            self._journal.say(INFO if there else NOTICE, said)
         self._say_ready()
 
     def _take(self, configuration: Configuration) -> None:

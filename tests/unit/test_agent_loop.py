@@ -266,6 +266,23 @@ def test_sighup_reads_the_configuration_again(places: Places, tmp_path: Path, mo
     assert [read(places.fact)["offenders"][0]["trend"]["first_seen"]] == before
 
 
+def test_a_configuration_that_is_gone_is_said(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove() -> int:
+        os.unlink(places.configuration)  # noqa: PTH108 - the agent's paths are text
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 5
+
+    def end() -> int:
+        # The defaults rest for long.
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        return 5
+
+    __, host = run(places, monkeypatch, remove, end)
+    assert f"There is no {places.configuration} any more: the defaults hold." in SAID
+    assert "The configuration was read again." not in SAID
+    assert len(host.options) == 2
+
+
 def test_what_is_not_looked_at_any_more_is_not_called_gone(
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
