@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return Loop(places, journal=journal, notifier=ServiceNotifier()).run()
     except (AlreadyRunning, ConfigurationError) as error:
-        journal.say(ERROR, str(error))
+        journal.say_to_caller(ERROR, str(error))
         return _USAGE
 
 
@@ -101,11 +101,13 @@ def _once(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from ansible_collections.lastack.linux.agent.alive import is_alive
     from ansible_collections.lastack.linux.agent.loop import boottime, read_boot_id
     from ansible_collections.lastack.linux.agent.text import render_status
     from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import read_head
 
-    path = places_below(options.root).status
+    places = places_below(options.root)
+    path = places.status
     try:
         document = json.loads(read_head(path, _MOST_BYTES, flags=os.O_NOFOLLOW | os.O_NONBLOCK))
     except FileNotFoundError:
@@ -115,12 +117,27 @@ def _status(options: argparse.Namespace) -> int:
     except (ValueError, RecursionError):
         return _fail(f"{path} is no JSON.")
     try:
-        text, fresh = render_status(document, boot_id=read_boot_id(), now_s=boottime())
+        alive = is_alive(int(document["pid"]), document.get("start_ticks"))
+        published = _published_s(places.published, document["boot_id"])
+        text, fresh = render_status(
+            document, boot_id=read_boot_id(), now_s=boottime(), alive=alive, published_s=published
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
         return _fail(f"{path} is of another version.")
     sys.stdout.write(json.dumps(document, indent=1) + "\n" if options.json else text)
     sys.stdout.flush()
     return 0 if fresh else _FAILED
+
+
+def _published_s(path: str, boot_id: object) -> float | None:
+    """Return of which moment of this boot the fact is that root has published; ``None`` if there is none of it."""
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import read_head
+
+    try:
+        fact = json.loads(read_head(path, _MOST_BYTES, flags=os.O_NOFOLLOW | os.O_NONBLOCK))
+        return float(fact["published_boottime_s"]) if fact["boot_id"] == boot_id else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -27,6 +27,8 @@ _MORE_LOOKS = 2
 """The first search is made where a socket was made, and it takes two everywhere to be sure that nobody holds it."""
 _UNMET = "applications_unmet"
 _UNMET_DETAIL = "applications that the agent watches and that this look did not meet: nothing is said of them"
+_UNPLACED = "sockets_unplaced"
+_UNPLACED_DETAIL = "sockets that are too young to be judged, or whose owner was not found or could not be read"
 
 
 def look_once(places: Places) -> tuple[bytes, bool]:
@@ -57,6 +59,11 @@ def look_once(places: Places) -> tuple[bytes, bool]:
         look = eyes.look()
     watch.observe(look, configuration.interval_s)
     unmet = watch.unmet
+    unseen = []
+    if unmet:
+        unseen.append((_UNMET, unmet, _UNMET_DETAIL))
+    if look.unplaced and not look.applications:
+        unseen.append((_UNPLACED, len(look.unplaced), _UNPLACED_DETAIL))
     status = AgentStatus(
         version=VERSION,
         boot_id=boot_id,
@@ -72,6 +79,6 @@ def look_once(places: Places) -> tuple[bytes, bool]:
         resident_bytes=read_resident_bytes(),
         dropped_sockets=watch.dropped.sockets,
         dropped_applications=watch.dropped.applications,
-        unseen=((_UNMET, unmet, _UNMET_DETAIL),) if unmet else (),
+        unseen=tuple(unseen),
     )
     return build_fact(watch.trends(), look, status, redact=configuration.redact), remembered

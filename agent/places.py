@@ -25,6 +25,8 @@ class Places(NamedTuple):
     """Prometheus text, 0644; root takes it from here."""
     status: str
     """What ``status`` shows, 0644."""
+    published: str
+    """The fact where root's part of the agent puts it."""
     journal: str
     """The socket of journald; below another root there is none, and lines go to standard error."""
 
@@ -40,5 +42,6 @@ def places_below(root: str = "/") -> Places:
         fact=f"{folder}/fact.json",
         metrics=f"{folder}/metrics.prom",
         status=f"{folder}/status.json",
+        published=f"{base}/etc/ansible/facts.d/lastack.fact",
         journal=f"{base}/run/systemd/journal/socket",
     )

@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.agent.alive import read_start_ticks
 from ansible_collections.lastack.linux.agent.cost import read_resident_bytes
 from ansible_collections.lastack.linux.agent.fact import build_fact, rfc3339
 from ansible_collections.lastack.linux.agent.journal import NOTICE, WARNING
@@ -152,6 +153,7 @@ class Publication:
             "schema": STATUS_SCHEMA,
             "version": status.version,
             "pid": os.getpid(),
+            "start_ticks": read_start_ticks(os.getpid()),
             "boot_id": status.boot_id,
             "started_at": rfc3339(status, status.started_s),
             "watching_since": rfc3339(status, status.watching_since_s),

@@ -37,16 +37,21 @@ def render_fact_text(fact: Mapping[str, Any], *, remembered: bool) -> str:
     return "".join(f"{line}\n" for line in _fact_lines(fact, remembered=remembered))
 
 
-def render_status(document: Mapping[str, Any], *, boot_id: str | None, now_s: float) -> tuple[str, bool]:
-    """Return the agent's status for a terminal, and whether its word is still fresh.
+def render_status(
+    document: Mapping[str, Any], *, boot_id: str | None, now_s: float, alive: bool, published_s: float | None
+) -> tuple[str, bool]:
+    """Return the agent's status for a terminal, and whether it runs and its word is still fresh.
 
+    ``alive`` says whether the process that wrote the document runs; ``published_s`` is the moment of the fact that root
+    has published, in seconds of CLOCK_BOOTTIME, ``None`` if there is none of this boot.
     Raises ``KeyError``, ``TypeError`` or ``ValueError`` for a document of another shape.
     """
     silent_s = now_s - float(document["published_boottime_s"])
     same_boot = boot_id is not None and document["boot_id"] == boot_id
     fresh = same_boot and 0 <= silent_s <= float(document["fresh_for_s"])
-    lines = list(_status_lines(document, silent_s if same_boot else None, fresh=fresh))
-    return "".join(f"{clean_text(line, 512)}\n" for line in lines), fresh
+    silent = silent_s if same_boot else None
+    lines = [_status_head(document, silent, alive=alive, fresh=fresh), *_status_lines(document, silent, published_s)]
+    return "".join(f"{clean_text(line, 512)}\n" for line in lines), fresh and alive
 
 
 def _fact_lines(fact: Mapping[str, Any], *, remembered: bool) -> Iterator[str]:
@@ -94,14 +99,18 @@ def _offender_lines(offender: Mapping[str, Any]) -> Iterator[str]:
         yield from _wrapped(offender["remedy"], _INDENT)
 
 
-def _status_lines(document: Mapping[str, Any], silent_s: float | None, *, fresh: bool) -> Iterator[str]:
-    if fresh:
-        program = f"lastack-agent {document['version']}"
-        yield f"{program} runs (pid {document['pid']}), watching since {document['watching_since']}."
-    elif silent_s is None:
-        yield f"The agent has not published in this boot; its last word is of {document['published_at']}."
-    else:
-        yield f"The agent is silent: its last word is of {document['published_at']}, and it holds no longer."
+def _status_head(document: Mapping[str, Any], silent_s: float | None, *, alive: bool, fresh: bool) -> str:
+    if silent_s is None:
+        return f"The agent has not written in this boot; its last word is of {document['published_at']}."
+    if not alive:
+        return f"The agent does not run: its last word is of {document['published_at']}, {_age(silent_s)} ago."
+    if not fresh:
+        return f"The agent is silent: its last word is of {document['published_at']}, and it holds no longer."
+    program = f"lastack-agent {document['version']}"
+    return f"{program} runs (pid {document['pid']}), watching since {document['watching_since']}."
+
+
+def _status_lines(document: Mapping[str, Any], silent_s: float | None, published_s: float | None) -> Iterator[str]:
     close_wait = document["close_wait"]
     told = ", ".join(f"{name} {count}" for name, count in close_wait["verdicts"].items() if count)
     yield (
@@ -121,13 +130,30 @@ def _status_lines(document: Mapping[str, Any], silent_s: float | None, *, fresh:
         f" {document['cpu_pass_s']:.3f} CPU s the last pass,"
         f" {'unknown memory' if memory is None else f'{memory / 2**20:.1f} MiB'}"
     )
-    age = "" if silent_s is None else f", {format_age({'at_least': silent_s, 'at_most': silent_s})} ago"
-    yield f"  published   {document['published_at']}{age}: {', '.join(document['outputs']) or 'nothing'}"
+    age = "" if silent_s is None else f", {_age(silent_s)} ago"
+    yield f"  written     {document['published_at']}{age}: {', '.join(document['outputs']) or 'nothing'}"
+    if "fact" in document["outputs"]:
+        yield f"  published   {_published(document, silent_s, published_s)}"
     dropped = document["dropped"]
     if dropped["sockets"] or dropped["applications"]:
         yield f"  left out    {plural(dropped['sockets'], 'socket')}, {plural(dropped['applications'], 'application')}"
     for one in document["unseen"]:
         yield f"  not seen    {format_count(one['count'])} x {one['detail']} ({one['code']})"
+
+
+def _published(document: Mapping[str, Any], silent_s: float | None, published_s: float | None) -> str:
+    """Say how far root's part of the agent, which is no part of this process, has come with the fact."""
+    if silent_s is None or published_s is None:
+        return "no fact of this boot that can be read: root's lastack-agent publish does that"
+    behind_s = float(document["published_boottime_s"]) - published_s
+    age = _age(max(0.0, silent_s + behind_s))
+    # The agent's word is fresh for three publications.
+    late = behind_s > float(document["fresh_for_s"]) / 3
+    return f"the fact of {age} ago{f', which is {_age(behind_s)} behind what is written' if late else ''}"
+
+
+def _age(seconds: float) -> str:
+    return str(format_age({"at_least": seconds, "at_most": seconds}))
 
 
 def _wrapped(text: str, indent: str) -> Iterator[str]:

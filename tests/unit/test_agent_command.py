@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.lastack.linux.agent import command, once
+from ansible_collections.lastack.linux.agent.alive import is_alive, read_start_ticks
 from ansible_collections.lastack.linux.agent.loop import boottime, read_boot_id
 from ansible_collections.lastack.linux.agent.places import places_below
 from ansible_collections.lastack.linux.agent.publication import STATUS_SCHEMA
@@ -144,6 +145,7 @@ class Elsewhere(Host):
         (True, 2, 2, "web.service: 3 sockets"),
         (False, 3, 3, "web.service: 3 sockets"),
         (True, 99, 3, "1 x applications that the agent watches and that this look did not meet"),
+        (False, 99, 3, "3 x sockets that are too young to be judged, or whose owner was not found"),
     ],
 )
 def test_once_says_nothing_of_an_application_that_it_has_not_met(  # noqa: PLR0913 - what varies, and three fixtures
@@ -210,14 +212,15 @@ def document(**more: object) -> dict[str, Any]:
 
 
 def test_status_says_what_it_watches_and_costs() -> None:
-    text, fresh = render_status(document(), boot_id="b1", now_s=1030.0)
+    text, fresh = render_status(document(), boot_id="b1", now_s=1030.0, alive=True, published_s=1000.0)
     assert fresh
     assert text.splitlines() == [
         f"lastack-agent {VERSION} runs (pid 4711), watching since 2026-01-01T00:00:00Z.",
         "  watches     2,400 CLOSE_WAIT sockets of 3 applications: leak 1, pool 2",
         "  looks       every 42 s (wanted: 15 s; longer to keep to the CPU budget), 240 looks so far",
         "  costs       <1 % of one core (budget 0.5 %), 0.210 CPU s the last pass, 20.0 MiB",
-        "  published   2026-01-01T01:00:00Z, 30 s ago: fact, journal",
+        "  written     2026-01-01T01:00:00Z, 30 s ago: fact, journal",
+        "  published   the fact of 30 s ago",
         "  left out    7 sockets, 0 applications",
         "  not seen    1 x a network\\x1b namespace (namespace_unreadable)",
     ]
@@ -228,14 +231,67 @@ def test_status_says_what_it_watches_and_costs() -> None:
     [
         ("b1", 1181.0, "The agent is silent: its last word is of 2026-01-01T01:00:00Z"),
         ("b1", 10.0, "The agent is silent"),
-        ("b2", 1030.0, "The agent has not published in this boot"),
-        (None, 1030.0, "The agent has not published in this boot"),
+        ("b2", 1030.0, "The agent has not written in this boot"),
+        (None, 1030.0, "The agent has not written in this boot"),
     ],
 )
 def test_status_tells_an_old_word(boot_id: str | None, now_s: float, beginning: str) -> None:
-    text, fresh = render_status(document(), boot_id=boot_id, now_s=now_s)
+    text, fresh = render_status(document(), boot_id=boot_id, now_s=now_s, alive=True, published_s=None)
     assert not fresh
     assert text.startswith(beginning)
+
+
+def test_status_tells_an_agent_that_does_not_run() -> None:
+    text, well = render_status(document(), boot_id="b1", now_s=1030.0, alive=False, published_s=1000.0)
+    assert not well
+    assert text.startswith("The agent does not run: its last word is of 2026-01-01T01:00:00Z, 30 s ago.\n")
+
+
+@pytest.mark.parametrize(
+    ("published_s", "outputs", "line"),
+    [
+        (940.0, ["fact"], "  published   the fact of 90 s ago"),
+        (900.0, ["fact"], "  published   the fact of 2 min ago, which is 100 s behind what is written"),
+        (None, ["fact"], "  published   no fact of this boot that can be read: root's lastack-agent publish does that"),
+        (900.0, ["metrics"], None),
+    ],
+)
+def test_status_knows_that_root_publishes(published_s: float | None, outputs: list[str], line: str | None) -> None:
+    text, __ = render_status(document(outputs=outputs), boot_id="b1", now_s=1030.0, alive=True, published_s=published_s)
+    assert [one for one in text.splitlines() if one.startswith("  published")] == ([] if line is None else [line])
+
+
+@pytest.mark.parametrize(
+    ("started", "words"), [(0, "runs (pid "), (1, "does not run"), (None, "runs (pid "), ("ended", "does not run")]
+)
+def test_status_asks_for_the_process_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], started: int | str | None, words: str
+) -> None:
+    """The number may be another process's by now, and one that has ended may still be waited for."""
+    process = subprocess.Popen(["sleep", str(LIMIT_S)])
+    try:
+        ticks = read_start_ticks(process.pid)
+        assert ticks is not None
+        if started == "ended":
+            process.kill()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        places = places_below(str(tmp_path))
+        now = {"boot_id": read_boot_id(), "published_boottime_s": boottime() - 20, "pid": process.pid}
+        ticks_now = ticks + started if isinstance(started, int) else None
+        for path, data in (
+            (places.status, document(**now, start_ticks=ticks_now)),
+            (places.published, {"boot_id": read_boot_id(), "published_boottime_s": boottime() - 300}),
+        ):
+            Path(path).parent.mkdir(parents=True)
+            Path(path).write_text(json.dumps(data), encoding="utf-8")
+        assert run(tmp_path, "status") == int("not" in words)
+    finally:
+        process.kill()
+        process.wait(LIMIT_S)
+    text = capsys.readouterr().out
+    assert words in text
+    assert "behind what is written" in text
+    assert run(tmp_path, "status") == 1
 
 
 @pytest.mark.parametrize(
@@ -258,6 +314,12 @@ def test_status_ends_well_only_if_the_agent_is_well(
         path.write_text(data, encoding="utf-8")
     assert run(tmp_path, "status") == status
     assert words in capsys.readouterr().err
+
+
+def test_a_process_that_proc_hides_is_alive_all_the_same(tmp_path: Path) -> None:
+    assert is_alive(os.getpid(), 5, proc=str(tmp_path))
+    assert not is_alive(2**22 + 1, None, proc=str(tmp_path))
+    assert not is_alive(0, None)
 
 
 def test_check_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,6 +371,8 @@ def test_a_real_agent_runs_reports_and_ends(tmp_path: Path, capsys: pytest.Captu
         assert (second.returncode, errors) == (2, f"<3>Another agent runs with {places.folder}.\n")
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(LIMIT_S) == 0
+        assert run(tmp_path, "status") == 1
+        assert "The agent does not run: its last word is of " in capsys.readouterr().out
     finally:
         agent.kill()
         agent.communicate()
