@@ -44,7 +44,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "doc_fragments": (),
     "plugin_utils.cli": ("module_utils", "plugin_utils"),
     "plugin_utils": ("module_utils", "plugin_utils"),
-    "action": ("module_utils", "plugin_utils"),
+    # The agent's own check of its configuration also runs before anything is put on a host.
+    "action": ("module_utils", "plugin_utils", "agent"),
     "filter": ("module_utils", "plugin_utils"),
 }
 """Each room, and the rooms on its left that it may import; a longer name goes before a shorter one."""
