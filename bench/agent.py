@@ -202,10 +202,10 @@ def exporters(folder: Path) -> dict[str, list[str]]:
         "processes": ("prometheus-process-exporter", ["-config.path", str(groups)], 9256),
     }
     found = {}
-    for name, (program, arguments, port) in wanted.items():
+    for name, (package, arguments, port) in wanted.items():
         listen = "--web.listen-address" if name == "tcpstat" else "-web.listen-address"
         try:
-            found[name] = [str(unpacked(program, program)), *arguments, f"{listen}=127.0.0.1:{port}"]
+            found[name] = [str(unpacked(package, package)), *arguments, f"{listen}=127.0.0.1:{port}"]
         except NoProgram as reason:
             print(f"left out: {reason}", flush=True)
     return found

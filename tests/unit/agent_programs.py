@@ -207,8 +207,8 @@ def slow_leak(program: Program) -> Steps:
 def leak_on_pool(program: Program) -> Steps:
     """A leak in a program that also has an idle pool whose members turn over."""
     leak, pool = steady_leak(program), turning_pool(program)
-    next(leak)
-    next(pool)
+    next(leak, None)
+    next(pool, None)
     while True:
         span = yield
         leak.send(span)
@@ -276,7 +276,7 @@ def restarting_pool(program: Program) -> Steps:
     chance = program.random
     while True:
         pool = filling_pool(program)
-        next(pool)
+        next(pool, None)
         for __ in range(chance.randint(20, 120)):
             span = yield
             pool.send(span)

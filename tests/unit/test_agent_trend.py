@@ -165,7 +165,7 @@ def test_a_large_pool_is_no_leak_once_it_is_full(seed: int) -> None:
 
     def fills(program: programs.Program) -> programs.Steps:
         leak = fast_idle_leak(program)
-        next(leak)
+        next(leak, None)
         for __ in range(15):
             leak.send((yield))
         while True:
@@ -243,7 +243,7 @@ def test_a_leak_that_stops_remains_one_while_its_sockets_do() -> None:
 
     def stops(program: programs.Program) -> programs.Steps:
         leak = programs.steady_leak(program)
-        next(leak)
+        next(leak, None)
         for __ in range(15):
             leak.send((yield))
         while True:

@@ -124,4 +124,4 @@ def test_results_in_words() -> None:
 
     copied = plain({Marked("a"): (Marked("b"), 1, True, None, 2.5), "deep": [[1]]})
     assert copied == {"a": ["b", 1, True, None, 2.5], "deep": [[1]]}
-    assert type(copied["a"][0]) is str
+    assert copied["a"][0].__class__ is str

@@ -82,6 +82,7 @@ def read_close_wait(
     families = _families_in_use(namespace, proc)
     if not families:
         return CloseWaitSockets(namespace.inode, [], [], 0, "sockstat", whole=True, warnings=[])
+    why = ""
     try:
         with sock_diag.SockDiag(lambda: call_inside(namespace, sock_diag.open_netlink), deadline=deadline) as diag:
             return _by_sock_diag(namespace, diag, families, proc, known, room)
