@@ -60,7 +60,7 @@ bench: dev ## 200,000 sockets in a private namespace, ratios against ss and othe
 bench-agent: dev ## what the agent costs beside node_exporter and process-exporter (root, minutes)
 	@.venv/bin/python bench/agent.py $(BENCH_ARGS)
 
-soak: dev ## what takes too long for every change, half an hour (root); SOAK_ARGS=--save writes docs/soak.md
+soak: dev ## what takes too long for every change, an hour (root); SOAK_ARGS=--save writes docs/soak.md
 	@.venv/bin/python scripts/soak.py $(SOAK_ARGS)
 
 clean: ## remove what was built; run folders stay

@@ -136,6 +136,18 @@ def _molecule(clock: Clock) -> Outcome:
     return Outcome(name, result, time.monotonic() - start, reason="; ".join(bad[:8]))
 
 
+def _sanity(clock: Clock) -> Outcome:
+    """Run the sanity tests of every ansible-core but the one of .venv, with which the gate runs them."""
+    name = "sanity"
+    start = time.monotonic()
+    bad = []
+    for version in [one.split()[1] for one in _controllers() if one.split()[1] != _version("ansible-core")]:
+        print(f"--- ansible-test sanity of ansible-core {version}", flush=True)
+        status = clock.run([sys.executable, str(ROOT / "scripts" / "check_sanity.py"), "--core", version], {}, 600)
+        bad += [f"that of ansible-core {version} ended with status {status}"] if status else []
+    return Outcome(name, "FAILED" if bad else "passed", time.monotonic() - start, reason="; ".join(bad))
+
+
 STEPS = (
     Step(
         "matrix",
@@ -154,6 +166,7 @@ STEPS = (
         f"`molecule test --all`, {_MOLECULE_ROUNDS} times in a row; after each no process, mount, cgroup, interface or "
         "temporary file may be left",
     ),
+    Step("sanity", _sanity, "`ansible-test sanity` of every other ansible-core that the matrix has"),
 )
 
 
@@ -218,7 +231,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=[step.name for step in STEPS], help="run only this step")
     parser.add_argument("--save", action="store_true", help="write docs/soak.md")
-    parser.add_argument("--minutes", type=float, default=30, help="end after this many minutes (30)")
+    parser.add_argument("--minutes", type=float, default=90, help="end after this many minutes (90)")
     options = parser.parse_args(arguments)
     # However it is ended, the programs that it runs end before it.
     signal.signal(signal.SIGTERM, _end)

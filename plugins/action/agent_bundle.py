@@ -1,25 +1,32 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``lastack.linux.agent_bundle``: builds the agent on the controller, and lets ``copy`` take it to the host."""
+"""``lastack.linux.agent_bundle``: builds the agent on the controller, and lets ``copy`` take it to the host.
+
+A configuration is checked here by the very sources that go into the bundle, before anything is touched on the host.
+"""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible_collections.lastack.linux.agent.configuration import ConfigurationError, check_configuration
 from ansible_collections.lastack.linux.plugins.plugin_utils.bundle import BUNDLE_NAME, BundleError, build_bundle
 
 _SPECIFICATION = {
-    "dest": {"type": "path", "required": True},
+    "dest": {"type": "path"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "mode": {"type": "raw", "default": "0644"},
     "validate": {"type": "str"},
+    "configuration": {"type": "dict"},
 }
+_ONE_OF = (("dest", "configuration"),)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no types
@@ -33,7 +40,13 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         """Return what ``copy`` returns, and what the bundle is."""
         super().run(tmp, task_vars)
         del tmp
-        __, arguments = self.validate_argument_spec(_SPECIFICATION)
+        __, arguments = self.validate_argument_spec(_SPECIFICATION, required_one_of=_ONE_OF)
+        configuration = arguments.pop("configuration")
+        problem = None if configuration is None else _problem(configuration)
+        if problem:
+            return {"failed": True, "changed": False, "msg": f"The configuration of the agent is refused: {problem}"}
+        if arguments["dest"] is None:
+            return {"changed": False}
         try:
             bundle = build_bundle()
         except BundleError as error:
@@ -78,3 +91,13 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         """Return a line on the bundle that is there; empty if there is none."""
         found = self._execute_remote_stat(path, all_vars=variables, follow=True)
         return f"lastack agent, SHA-1 {found['checksum']}\n" if found.get("exists") and found.get("checksum") else ""
+
+
+def _problem(configuration: dict[str, Any]) -> str | None:
+    """Return why the agent would not take this configuration, one sentence; ``None`` if it does."""
+    try:
+        # What the file would hold: Ansible's own types of text and numbers are JSON's there.
+        check_configuration(json.loads(json.dumps(configuration)))
+    except (ConfigurationError, TypeError, ValueError) as error:
+        return str(error)
+    return None

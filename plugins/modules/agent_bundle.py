@@ -20,9 +20,10 @@ extends_documentation_fragment:
   - lastack.linux.attributes
 options:
   dest:
-    description: The file on the host, or an existing folder for it. Nothing but the file is made.
+    description:
+      - The file on the host, or an existing folder for it. Nothing but the file is made.
+      - Without it nothing is installed, and O(configuration) is checked alone.
     type: path
-    required: true
   owner:
     description: The user who owns the file, as in C(ansible.builtin.copy).
     type: str
@@ -38,6 +39,12 @@ options:
       - A command that has to succeed before the file is put in its place, with C(%s) for the new file.
       - It is not run in check mode.
     type: str
+  configuration:
+    description:
+      - What the agent's C(agent.json) is going to hold. What the agent would not take is refused, with one sentence
+        that names the key, before anything is built or copied, also in check mode. It is not written anywhere.
+      - One of O(dest) and O(configuration) is needed.
+    type: dict
 attributes:
   check_mode:
     support: full
@@ -63,32 +70,38 @@ EXAMPLES = r"""
     group: root
     validate: /usr/bin/python3 -I -S -B %s --version
   become: true
+
+- name: Refuse what the agent would not take
+  lastack.linux.agent_bundle:
+    configuration:
+      interval_s: 15
+      exclude: [batch-*]
 """
 
 RETURN = r"""
 dest:
   description: The file on the host.
-  returned: success
+  returned: success, with O(dest)
   type: str
   sample: /usr/local/lib/lastack/lastack-agent.pyz
 version:
   description: The version of the agent.
-  returned: success
+  returned: success, with O(dest)
   type: str
   sample: 0.1.0
 sha256:
   description: The hash of the bundle's bytes. Everyone who builds this version gets the same.
-  returned: success
+  returned: success, with O(dest)
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 size:
   description: The size of the bundle in bytes.
-  returned: success
+  returned: success, with O(dest)
   type: int
   sample: 401234
 modules:
   description: The number of Python modules in the bundle.
-  returned: success
+  returned: success, with O(dest)
   type: int
   sample: 60
 """
@@ -100,12 +113,14 @@ def main() -> None:
     """Say that there is nothing to run on a host."""
     module = AnsibleModule(
         argument_spec={
-            "dest": {"type": "path", "required": True},
+            "dest": {"type": "path"},
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "mode": {"type": "raw", "default": "0644"},
             "validate": {"type": "str"},
+            "configuration": {"type": "dict"},
         },
+        required_one_of=[("dest", "configuration")],
         supports_check_mode=True,
     )
     module.fail_json(msg="agent_bundle runs on the controller; its action plugin was not found.")

@@ -207,6 +207,11 @@ def test_a_second_run_changes_nothing_and_a_change_only_what_it_must(lab: Lab, n
     pids = {name: pid(lab, name, "lastack-agent") for name in names}
     assert changed(play(lab, **FAST)) == dict.fromkeys(names, 0)
     assert {name: pid(lab, name, "lastack-agent") for name in names} == pids
+    # Check mode says what a run then does, the restart too.
+    predicted = changed(play(lab, "--check", **FAST, tcp_agent_namespaces="host"))
+    assert changed(play(lab, **FAST, tcp_agent_namespaces="host")) == predicted == dict.fromkeys(names, 3)
+    play(lab, **FAST)
+    pids = {name: pid(lab, name, "lastack-agent") for name in names}
     # Only the configuration: read again by the same process.
     said = play(lab, "--diff", **FAST, tcp_agent_exclude=["shop-front.service"])
     assert "Reload the agent" in said
@@ -238,6 +243,7 @@ def test_the_hosts_own_network_alone_needs_fewer_rights(lab: Lab, names: list[st
         lab.execute(name, "mkdir", "-p", metrics)
     try:
         play(lab, **FAST, tcp_agent_namespaces="host", tcp_agent_metrics_folder=metrics)
+        pids = {name: pid(lab, name, "lastack-agent") for name in names}
         for name in names:
             assert capabilities(lab, name) == {"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"}
             assert exposure(lab, name, "lastack-agent.service") <= 2.0
@@ -245,23 +251,74 @@ def test_the_hosts_own_network_alone_needs_fewer_rights(lab: Lab, names: list[st
             assert set(found) == {"shop-front.service"}
             told = wait_for(text_of, lab, name, f"{metrics}/lastack.prom")
             assert 'app="shop-front.service"' in told
-        # Another folder, or none: nothing stays in the former one.
-        play(lab, **FAST)
+        # Another folder, or none: nothing stays in the former one, and it is no matter of the agent's.
+        play(lab, **FAST, tcp_agent_namespaces="host")
+        assert {name: pid(lab, name, "lastack-agent") for name in names} == pids
         for name in names:
             assert lab.execute(name, "ls", "-A", metrics).stdout == ""
+        # One that the publisher would not write to.
+        for folder, reason in {metrics + "/none": "does not exist", "/tmp": "can be written by others"}.items():
+            refused = playbook(lab, **FAST, tcp_agent_metrics_folder=folder)
+            assert refused.returncode != 0
+            assert changed(refused.stdout) == dict.fromkeys(names, 0)
+            assert f"{folder} {reason}" in " ".join(refused.stdout.split())
+        play(lab, **FAST)
     finally:
         for name in names:
             lab.execute(name, "rm", "-rf", metrics)
 
 
-def test_a_host_without_systemd_gets_one_clear_sentence(lab: Lab, names: list[str]) -> None:
+@pytest.mark.usefixtures("agents")
+def test_what_a_run_that_failed_left_undone_is_done_by_the_next(lab: Lab, names: list[str]) -> None:
+    pids = {name: pid(lab, name, "lastack-agent") for name in names}
+    # As a run leaves it that replaced the program and failed before its handlers.
+    program = "/usr/local/lib/lastack/lastack-agent.pyz"
+    for name in names:
+        lab.execute(name, "sh", "-c", f"cp -p {program} {program}.new && mv {program}.new {program}")
+    assert changed(play(lab, **FAST)) == dict.fromkeys(names, 2)
+    now = {name: pid(lab, name, "lastack-agent") for name in names}
+    assert not set(now.items()) & set(pids.items())
+    assert changed(play(lab, **FAST)) == dict.fromkeys(names, 0)
+    assert {name: pid(lab, name, "lastack-agent") for name in names} == now
+
+
+@pytest.mark.usefixtures("agents")
+def test_the_journal_of_the_publisher_holds_its_refusals_and_nothing_else(lab: Lab, names: list[str]) -> None:
+    for name in names:
+        wait_for(leaks, lab, name, LEAKING)
+        # Before 248, systemd filters what a unit's processes say and not what it says of the unit itself.
+        if int(lab.execute(name, "systemctl", "--version").stdout.split()[1]) >= 248:
+            assert said_by_publisher(lab, name) == ""
+        lab.execute(name, "systemctl", "stop", "lastack-agent")
+        lab.execute(name, "sh", "-c", "echo '{' >/var/lib/lastack-agent/fact.json")
+        wait_for(refused, lab, name)
+        lab.execute(name, "systemctl", "start", "lastack-agent")
+
+
+def said_by_publisher(lab: Lab, host: str) -> str:
+    """What its process and systemd have said of the publisher."""
+    command = ("journalctl", "--no-pager", "-q", "-o", "cat", "-u", "lastack-agent-publish.service")
+    return lab.execute(host, *command).stdout
+
+
+def refused(lab: Lab, host: str) -> bool:
+    return "fact.json" in said_by_publisher(lab, host)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/run/systemd/system", "this host was not booted with systemd. Nothing was changed."),
+        ("/usr/bin/systemctl", "its program systemctl is missing or does not say its version. Nothing was changed."),
+    ],
+)
+def test_a_host_without_systemd_gets_one_clear_sentence(lab: Lab, names: list[str], path: str, sentence: str) -> None:
     name = names[-1]
-    away = ("mv", "/run/systemd/system", "/run/systemd/system.away")
-    lab.execute(name, *away)
+    lab.execute(name, "mv", path, f"{path}.away")
     try:
         said = playbook(lab, "--limit", name)
     finally:
-        lab.execute(name, *away[:1], away[2], away[1])
+        lab.execute(name, "mv", f"{path}.away", path)
     assert said.returncode != 0
-    assert "this host was not booted with systemd. Nothing was changed." in " ".join(said.stdout.split())
+    assert sentence in " ".join(said.stdout.split())
     assert "changed=0" in said.stdout

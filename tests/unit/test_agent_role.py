@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +77,12 @@ def test_every_variable_is_described_once_has_its_default_and_is_used() -> None:
 
 
 def test_the_configuration_says_all_that_the_agent_can_be_told() -> None:
-    (task,) = (task for task in read("tasks/present.yml") if task["name"] == "Configure it")
     made = environment()
     rendered = {
         key: {inner: made.from_string(text).render(**DEFAULTS) for inner, text in value.items()}
         if isinstance(value, dict)
         else made.from_string(value).render(**DEFAULTS)
-        for key, value in task["vars"]["tcp_agent_wanted"].items()
+        for key, value in FIXED["tcp_agent_wanted"].items()
     }
     values = yaml.safe_load(yaml.safe_dump(rendered))
     typed = {
@@ -153,3 +156,82 @@ def test_removal_takes_away_what_installation_made() -> None:
         assert name in absent
     assert "lastack.fact" in absent
     assert "tcp_agent_folder" in absent
+
+
+def names_of_tasks() -> list[str]:
+    return [task["name"] for task in read("tasks/present.yml")]
+
+
+def test_everything_is_refused_before_anything_is_changed() -> None:
+    names = names_of_tasks()
+    first = names.index("Make its user")
+    refusing = [index for index, name in enumerate(names) if name.startswith("Refuse")]
+    assert len(refusing) == 6
+    assert max(refusing) < first
+    # What stands before changes nothing: it looks, or refuses.
+    for task in read("tasks/present.yml")[:first]:
+        (action,) = {"ansible.builtin.assert", "ansible.builtin.command", "ansible.builtin.stat", MODULE} & set(task)
+        assert action != "ansible.builtin.command" or task["changed_when"] is False
+        assert action != MODULE or list(task[MODULE]) == ["configuration"]
+
+
+MODULE = "lastack.linux.agent_bundle"
+
+
+def test_a_configuration_is_refused_on_the_controller_in_check_mode_too(tmp_path: Path) -> None:
+    good = {"interval_s": 1.5, "thresholds": {"leak_passes": 9}, "exclude": ["batch-*"]}
+    tried: dict[str, dict[str, Any]] = {
+        "good": {"configuration": good},
+        "negative": {"configuration": {**good, "interval_s": -5}},
+        "unknown": {"configuration": {"thresholds": {"leak_pases": 8}}, "dest": str(tmp_path / "agent.pyz")},
+    }
+    tasks: list[dict[str, Any]] = [
+        {MODULE: value, "register": name, "ignore_errors": True} for name, value in tried.items()
+    ]
+    everything = "{{ {" + ", ".join(f"'{name}': {name}" for name in tried) + "} | to_json }}"
+    last = {"content": everything, "dest": str(tmp_path / "told.json")}
+    tasks.append({"ansible.builtin.copy": last, "check_mode": False})
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}
+    (tmp_path / "play.yml").write_text(json.dumps([play]), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "--check", "play.yml"]
+    command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    kept |= {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=kept)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))
+    assert not told["good"]["failed"]
+    assert not told["good"]["changed"]
+    assert told["negative"]["msg"] == (
+        "The configuration of the agent is refused: interval_s: -5 is not a number from 0.05 to 3,600."
+    )
+    assert told["unknown"]["failed"]
+    assert "leak_pases: there is no such key" in told["unknown"]["msg"]
+    assert not (tmp_path / "agent.pyz").exists()
+
+
+def test_a_process_that_is_older_than_its_program_is_told(tmp_path: Path) -> None:
+    def outdated_by(pid: int) -> str:
+        command = [sys.executable, "-I", "-S", "-c", FIXED["tcp_agent_outdated_by"], str(pid), str(old), str(new)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    old, new, staged = tmp_path / "unit", tmp_path / "program", tmp_path / "staged"
+    for path in (old, new, staged):
+        path.write_text("", encoding="utf-8")
+    # Ticks of the kernel are a hundredth of a second.
+    time.sleep(0.1)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
+        try:
+            assert outdated_by(running.pid) == ""
+            time.sleep(0.1)
+            # Its modification is older than the process; that it was put there is not.
+            staged.replace(new)
+            assert outdated_by(running.pid) == f"{new}\n"
+        finally:
+            running.kill()
+
+
+def test_refusals_reach_the_journal_and_the_starts_and_ends_do_not() -> None:
+    found = unit("lastack-agent-publish.service")
+    # Below warning the program's own sentences would be filtered out, too.
+    assert (found["SyslogLevel"], found["LogLevelMax"]) == (["warning"], ["notice"])
