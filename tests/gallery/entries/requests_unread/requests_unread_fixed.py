@@ -1,0 +1,28 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixed: with the response in a with block, its connection goes back on every path."""
+
+import sys
+import threading
+
+import requests
+
+SESSION = requests.Session()
+LATEST = []
+
+
+# docs: begin
+def price(url: str) -> None:
+    with SESSION.get(url, stream=True, timeout=30) as response:
+        if response.status_code != 200:
+            raise RuntimeError(url)
+        LATEST.append(response.content)
+# docs: end
+
+
+if __name__ == "__main__":
+    for number in range(int(sys.argv[2])):
+        price(f"http://127.0.0.1:{sys.argv[1]}/price/{number}/")
+    print("ready", flush=True)
+    threading.Event().wait()
