@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "explain a finding, a TCP state, a cause or a runtime"
+SUMMARY = "explain a finding, a TCP state, a cause, a runtime or a library"
 
 _KIND_TITLES = {
     "state": "TCP states",
@@ -25,6 +25,8 @@ _KIND_TITLES = {
     "flag": "Flags beside a cause",
     "verdict": "What the resident agent says of an application",
     "runtime": "What to change in the program, per runtime",
+    "library": "What to change in the program, per library; each fix is tested",
+    "topic": "What is often asked, and often answered wrongly",
 }
 _REMEDIES = {
     "app": "the application",
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "page",
         nargs="?",
         metavar="ID|STATE|CAUSE|KEY",
-        help="such as close_wait.leak, TIME_WAIT, eof_read or tcp_tw_reuse; without it, the index of all pages",
+        help="such as close_wait.leak, TIME_WAIT, eof_read, requests or tcp_tw_reuse; without it, the index of all pages",
     )
     add_colour_option(parser)
 
@@ -87,7 +89,7 @@ def _whole_id(name: str) -> str:
     wanted = name.strip().lower().replace("-", "_")
     if wanted in (page.lower() for page in page_ids()):
         return name
-    ends = [page for page in page_ids() if page.rpartition(".")[2] == wanted]
+    ends = [page for page in page_ids() if page.rpartition(".")[2] == wanted and not page.startswith("topic.")]
     return ends[0] if len(ends) == 1 else name
 
 
