@@ -21,6 +21,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_file
 from ansible_collections.lastack.linux.plugins.module_utils.observe.dead_descriptors import find_dead_descriptors
 from ansible_collections.lastack.linux.plugins.module_utils.observe.deadline import Deadline
 from ansible_collections.lastack.linux.plugins.module_utils.observe.descriptors import read_descriptor_use
+from ansible_collections.lastack.linux.plugins.module_utils.observe.loaded_files import read_loaded_files
 from ansible_collections.lastack.linux.plugins.module_utils.observe.memory import read_memory
 from ansible_collections.lastack.linux.plugins.module_utils.observe.named_processes import NamedProcesses
 from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import all_processes_visible
@@ -31,6 +32,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.survey impor
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.loaded_files import LoadedFiles
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import (
         DeadDescriptors,
         DescriptorUse,
@@ -44,6 +46,10 @@ __all__ = ["Look"]
 _CLOSED_HERE_WORTH_A_NAME = 1000
 _CHEAP_DESCRIPTORS = 20_000
 _CAP_SYS_PTRACE = 19
+_MAPPED_KEPT = 65_536
+"""Names of mapped files, over all processes: enough for a thousand programs."""
+_LOADED_LOOKED_AT = 60
+"""Processes whose loaded files are looked at: so many as a screen of offenders names, three each."""
 
 
 class Look:
@@ -56,7 +62,7 @@ class Look:
         self.proc = proc
         self.deadline = Deadline(options.timeout_s)
         self.unseen: list[Unseen] = []
-        self.processes = NamedProcesses(proc=proc, root=root, deadline=self.deadline)
+        self.processes = NamedProcesses(proc=proc, root=root, deadline=self.deadline, keep_mapped=_MAPPED_KEPT)
         self.memory = read_memory(proc=proc)
         self.survey = survey_namespaces(
             subsets, only_current=options.namespaces == "host", top=options.top, proc=proc, deadline=self.deadline
@@ -81,6 +87,20 @@ class Look:
             self.unseen.append(
                 Unseen("deadline", self.processes.not_read, "processes were not looked at: the time was over")
             )
+
+    def read_loaded_files(self, pids: Iterable[int]) -> dict[int, LoadedFiles]:
+        """Return what these processes have loaded, by pid; what vanished or hides is absent."""
+        loaded: dict[int, LoadedFiles] = {}
+        wanted = [pid for pid in dict.fromkeys(pids) if pid in self.processes.by_pid][:_LOADED_LOOKED_AT]
+        for count, pid in enumerate(wanted):
+            if self.deadline.passed():
+                left = len(wanted) - count
+                self.unseen.append(Unseen("deadline", left, "loaded files of processes not read: the time was over"))
+                break
+            found = read_loaded_files(self.processes.by_pid[pid], proc=self.proc, deadline=self.deadline)
+            if found is not None:
+                loaded[pid] = found
+        return loaded
 
     def _label(self, namespace: NetworkNamespace) -> str:
         name = namespace.label

@@ -18,6 +18,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean impor
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.dead_sockets import dead_sockets_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import descriptors_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.findings import derive_findings
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.hints import add_hints, pids_worth_a_hint
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.listeners import (
     apps_by_port,
     listener_apps,
@@ -108,7 +109,7 @@ def collect_report(
     report.update(_states(look))
     fact = _agent(look, root, report["host"]["boot_id"])
     if "close_wait" in subsets:
-        offenders = add_trends(close_wait.section["offenders"], fact, redact=options.redact)
+        offenders = add_trends(_with_hints(look, close_wait), fact, redact=options.redact)
         report["close_wait"] = {**close_wait.section, "offenders": offenders}
         report["agent"] = agent_section(fact)
     report.update(_pressure(look))
@@ -243,6 +244,13 @@ def _close_wait(look: Look, seen_for_s: Mapping[tuple[int, int], float]) -> Clos
         redact=options.redact,
         seen_for_s=seen_for_s,
     )
+
+
+def _with_hints(look: Look, close_wait: CloseWaitResult) -> list[dict[str, Any]]:
+    offenders = close_wait.section["offenders"]
+    # More are derived from than are named; only those that stay in the report are worth the reading.
+    loaded = look.read_loaded_files(pids_worth_a_hint(offenders[: look.options.top]))
+    return add_hints(offenders, loaded, look.processes.by_pid, redact=look.options.redact)
 
 
 def _pressure(look: Look) -> dict[str, Any]:

@@ -86,5 +86,5 @@ def _offender(identity: Identity, by_pid: Mapping[int, int], processes: Mapping[
         "runtime": identity.runtime,
         "unit": identity.unit,
         "container": identity.container,
-        "advice": [*([f"runtime.{identity.runtime}"] if identity.runtime else []), "fd.dead_sockets"],
+        "advice": ["fd.dead_sockets", *([f"runtime.{identity.runtime}"] if identity.runtime else [])],
     }

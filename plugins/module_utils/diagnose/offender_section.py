@@ -175,4 +175,5 @@ def _advice(runtime: str | None, causes: Counter[str], *, inherited: bool) -> li
         if finding:
             weights[finding] += count
     pages = [page for page, __ in sorted(weights.items(), key=lambda item: (-item[1], item[0]))]
-    return [*([f"runtime.{runtime}"] if runtime else []), *pages, *([INHERITED] if inherited else [])]
+    # What is wrong first, then where the lines to change are.
+    return [*pages, *([INHERITED] if inherited else []), *([f"runtime.{runtime}"] if runtime else [])]

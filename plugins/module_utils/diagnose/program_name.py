@@ -10,15 +10,16 @@ it is spelt like a name. Anything else gives no name.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.redaction import redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Interpreter", "interpreter_of", "plain_name", "program_of"]
+__all__ = ["Interpreter", "interpreter_of", "plain_name", "program_of", "program_path"]
 
 
 class Interpreter(NamedTuple):
@@ -183,7 +184,21 @@ def program_of(interpreter: Interpreter, arguments: Sequence[str]) -> str | None
         return title
     if len(arguments) == 1 and " " in arguments[0]:
         return None
-    return _java(arguments[1:]) if interpreter is _JAVA else _script(interpreter, arguments[1:])
+    found = _found(interpreter, arguments)
+    return found.name(found.argument) if found else None
+
+
+def program_path(interpreter: Interpreter, arguments: Sequence[str]) -> str | None:
+    """Return what ``arguments`` run as it was spelt: a script's path, a module, a jar, a class; ``None`` if no name.
+
+    It is the one argument that ``program_of`` takes its name from, and only where it gives one.
+    """
+    if not arguments or _title(interpreter, arguments[0]) or (len(arguments) == 1 and " " in arguments[0]):
+        return None
+    found = _found(interpreter, arguments)
+    if found is None or found.name(found.argument) is None:
+        return None
+    return found.argument if _PATH.match(found.argument) and "@" not in found.argument else None
 
 
 def plain_name(text: str) -> str | None:
@@ -206,26 +221,38 @@ def _title(interpreter: Interpreter, first: str) -> str | None:
     return None
 
 
-def _script(interpreter: Interpreter, arguments: Sequence[str]) -> str | None:  # noqa: PLR0911 - one return per kind
+class _Found(NamedTuple):
+    """The argument that an interpreter takes for the program, and how that kind of argument names it."""
+
+    argument: str
+    name: Callable[[str], str | None]
+
+
+def _found(interpreter: Interpreter, arguments: Sequence[str]) -> _Found | None:
+    return _java(arguments[1:]) if interpreter is _JAVA else _script(interpreter, arguments[1:])
+
+
+def _script(interpreter: Interpreter, arguments: Sequence[str]) -> _Found | None:  # noqa: PLR0911 - one return per kind
     position = 0
+    file = functools.partial(_file, interpreter)
     while position < len(arguments):
         argument = arguments[position]
         if interpreter is _PYTHON and argument.startswith("-m"):
             module = argument[2:] or (arguments[position + 1] if position + 1 < len(arguments) else "")
-            return _module(module)
+            return _Found(module, _module)
         if interpreter is _PYTHON and re.match(r"-[bBdEhiIOPqsSuvVx]+m\Z", argument):
-            return _module(arguments[position + 1]) if position + 1 < len(arguments) else None
+            return _Found(arguments[position + 1], _module) if position + 1 < len(arguments) else None
         if argument == "--":
-            return _file(interpreter, arguments[position + 1]) if position + 1 < len(arguments) else None
+            return _Found(arguments[position + 1], file) if position + 1 < len(arguments) else None
         if interpreter is _PHP and argument in ("-f", "--file"):
-            return _file(interpreter, arguments[position + 1]) if position + 1 < len(arguments) else None
+            return _Found(arguments[position + 1], file) if position + 1 < len(arguments) else None
         if _is_inline(interpreter, argument):
             return None
         if not argument.startswith(("-", "+")):
             if interpreter is _DOTNET and argument in ("exec", "run"):
                 position += 1
                 continue
-            return _file(interpreter, argument)
+            return _Found(argument, file)
         position += 2 if _takes_value(interpreter, argument) else 1
     return None
 
@@ -254,23 +281,29 @@ def _is_inline(interpreter: Interpreter, argument: str) -> bool:
     return False
 
 
-def _java(arguments: Sequence[str]) -> str | None:
+def _java(arguments: Sequence[str]) -> _Found | None:
     position = 0
     while position < len(arguments):
         argument = arguments[position]
         following = arguments[position + 1] if position + 1 < len(arguments) else ""
         if argument == "-jar":
-            return _file(_JAVA, following)
+            return _Found(following, functools.partial(_file, _JAVA))
         if argument in ("-m", "--module") or argument.startswith("--module="):
             module = following if "=" not in argument else argument.split("=", 1)[1]
-            name = module.split("/", 1)[0]
-            return name if _JAVA_MODULE.match(name) and redact_text(name) == name else None
+            return _Found(module, _java_module)
         if not argument.startswith(("-", "@")):
-            if argument.endswith(".java"):
-                return _basename(argument)
-            return argument if _CLASS.match(argument) and redact_text(argument) == argument else None
+            return _Found(argument, _basename if argument.endswith(".java") else _class)
         position += 2 if argument in _JAVA.with_value else 1
     return None
+
+
+def _java_module(module: str) -> str | None:
+    name = module.split("/", 1)[0]
+    return name if _JAVA_MODULE.match(name) and redact_text(name) == name else None
+
+
+def _class(name: str) -> str | None:
+    return name if _CLASS.match(name) and redact_text(name) == name else None
 
 
 def _module(module: str) -> str | None:

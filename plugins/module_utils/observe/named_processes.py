@@ -22,14 +22,18 @@ __all__ = ["NamedProcesses"]
 class NamedProcesses:
     """Processes by pid, each read once in a look, however many sections name it."""
 
-    def __init__(self, *, proc: str = "/proc", root: str = "/", deadline: Deadline) -> None:
-        """Read from ``proc``; container names come from the runtimes' files below ``root``."""
+    def __init__(self, *, proc: str = "/proc", root: str = "/", deadline: Deadline, keep_mapped: int = 0) -> None:
+        """Read from ``proc``; container names come from the runtimes' files below ``root``.
+
+        Up to ``keep_mapped`` names of mapped files are kept over all processes, for ``loaded_files``.
+        """
         self.by_pid: dict[int, Process] = {}
         self.not_read = 0
         """Processes that the deadline left unread."""
         self._proc = proc
         self._root = root
         self._deadline = deadline
+        self._room = keep_mapped
         self._tried: set[int] = set()
         self._containers: dict[str, Container | None] = {}
 
@@ -44,7 +48,7 @@ class NamedProcesses:
             self._tried.add(pid)
             process = read_process(pid, proc=self._proc, with_arguments=True)
             if process is not None:
-                self.by_pid[pid] = self._with_container(process)
+                self.by_pid[pid] = self._with_container(self._with_mapped(process))
 
     def container_of(self, pid: int) -> str:
         """Return the name or short id of the container that a process is in, empty for none."""
@@ -53,6 +57,13 @@ class NamedProcesses:
             return ""
         process = self._with_container(process)
         return process.container_name or (process.container_id or "")[:12]
+
+    def _with_mapped(self, process: Process) -> Process:
+        needed = len(process.mapped.names) if process.mapped else 0
+        if needed > self._room:
+            return process._replace(mapped=None)
+        self._room -= needed
+        return process
 
     def _with_container(self, process: Process) -> Process:
         if not process.cgroup:

@@ -13,6 +13,10 @@ import time
 from typing import NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.bounded_files import read_head, try_read_head
+from ansible_collections.lastack.linux.plugins.module_utils.observe.mapped_files import (
+    carries_own_tls,
+    read_mapped_files,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import Process
 
 __all__ = [
@@ -29,9 +33,11 @@ __all__ = [
     "parse_status",
     "processes_hidden",
     "read_comm",
+    "read_executable",
     "read_limits",
     "read_parent",
     "read_process",
+    "read_start_ticks",
 ]
 
 # ruff: noqa: PTH115, PTH116, PTH208 - pathlib costs several times as much, for every process of the machine
@@ -39,21 +45,9 @@ __all__ = [
 _SMALL_FILE = 16384
 _PASSWD_LIMIT = 4 << 20
 _ARGUMENTS_LIMIT = 65536
-_MAPS_LIMIT = 1 << 20
 # The inode of the machine's first pid namespace is a constant (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 _UNLIMITED = -1
-
-# What a mapped library is called when it speaks TLS: OpenSSL, LibreSSL, GnuTLS, NSS, mbed TLS, wolfSSL, s2n,
-# BoringSSL as Conscrypt and Netty load it, and Python's own extension module.
-_TLS_LIBRARY = re.compile(
-    rb"/(?:libssl|libtls|libgnutls|libnss3|libmbedtls|libwolfssl|libs2n|libbearssl|libboringssl|libconscrypt"
-    rb"|libnetty_tcnative|_ssl\.)[^/]*$"
-)
-_C_LIBRARY = re.compile(rb"/(?:ld-|libc[.-])[^/]*$")
-# Where Go's heap starts on 64-bit systems (runtime/malloc.go): its TLS is compiled in and cannot be seen.
-_GO_HEAP = b"c000000000-"
-_RUNTIMES_WITH_TLS = frozenset({"java", "node", "nodejs", "deno", "bun"})
 
 
 class ProcessStat(NamedTuple):
@@ -201,6 +195,21 @@ def read_parent(pid: int, *, proc: str = "/proc") -> int | None:
     return None if stat is None else stat.parent
 
 
+def read_executable(pid: int, *, proc: str = "/proc") -> str | None:
+    """Return the path of a process's executable, without a trailing `` (deleted)``; ``None`` when it is not told."""
+    try:
+        target = os.readlink(os.fsencode(f"{proc}/{pid}/exe"))
+    except OSError:
+        return None
+    return _text(target).removesuffix(" (deleted)")
+
+
+def read_start_ticks(pid: int, *, proc: str = "/proc") -> int | None:
+    """Return when a process started, in clock ticks since the boot; ``None`` when it has vanished or hides."""
+    stat = parse_stat(try_read_head(f"{proc}/{pid}/stat", _SMALL_FILE) or b"")
+    return None if stat is None else stat.start_ticks
+
+
 def read_process(
     pid: int, *, proc: str = "/proc", users: str = "/etc/passwd", with_arguments: bool = False
 ) -> Process | None:
@@ -223,8 +232,10 @@ def read_process(
     status = parse_status(try_read_head(f"{folder}/status", _SMALL_FILE) or b"")
     uptime_s = _read_uptime(proc)
     soft_limit, hard_limit = read_limits(pid, proc=proc)
-    executable = _read_executable(folder)
-    mapped = _read_mapped(folder, executable) if with_arguments else _Mapped(tls_library=None, go=False)
+    executable = read_executable(pid, proc=proc)
+    # Where the answer is known without it, the memory lock of a large process is not waited for.
+    own_tls = with_arguments and carries_own_tls(executable)
+    mapped = read_mapped_files(pid, executable, proc=proc) if with_arguments and not own_tls else None
     process = Process(
         pid=pid,
         container_pid=status.pids[-1] if len(status.pids) > 1 else None,
@@ -239,11 +250,13 @@ def read_process(
         soft_limit=soft_limit,
         hard_limit=hard_limit,
         arguments=_read_arguments(folder) if with_arguments else None,
-        tls_library=mapped.tls_library,
+        tls_library=True if own_tls else mapped.tls_library if mapped else None,
         container_name=None,
         container_id=None,
         container_image=None,
-        runtime="go" if mapped.go else None,
+        runtime="go" if mapped and mapped.go else None,
+        start_ticks=stat.start_ticks,
+        mapped=mapped,
     )
     try:
         again = _read_stat(folder)
@@ -287,14 +300,6 @@ def _age(stat: ProcessStat, uptime_s: float | None) -> float | None:
     return max(0.0, uptime_s - stat.start_ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def _read_executable(folder: str) -> str | None:
-    try:
-        target = os.readlink(os.fsencode(f"{folder}/exe"))
-    except OSError:
-        return None
-    return _text(target).removesuffix(" (deleted)")
-
-
 def _read_network_namespace(folder: str) -> int | None:
     try:
         target = os.readlink(f"{folder}/ns/net")
@@ -311,29 +316,6 @@ def _read_arguments(folder: str) -> tuple[str, ...] | None:
     # Programs that rewrite their title leave the rest of the area as NULs.
     data = data.rstrip(b"\0")
     return tuple(_text(argument) for argument in data.split(b"\0")) if data else ()
-
-
-class _Mapped(NamedTuple):
-    tls_library: bool | None
-    """``None`` when the answer would be a guess."""
-    go: bool
-
-
-def _read_mapped(folder: str, executable: str | None) -> _Mapped:
-    """Look among the mapped files for a TLS library, and for the place where Go puts its heap."""
-    if executable is not None and executable.rpartition("/")[2] in _RUNTIMES_WITH_TLS:
-        return _Mapped(tls_library=True, go=False)
-    data = try_read_head(f"{folder}/maps", _MAPS_LIMIT)
-    if not data:
-        return _Mapped(tls_library=None, go=False)
-    dynamic = tls = go = False
-    for line in data.split(b"\n"):
-        name = line.removesuffix(b" (deleted)")
-        tls = tls or bool(_TLS_LIBRARY.search(name))
-        go = go or line.startswith(_GO_HEAP)
-        dynamic = dynamic or bool(_C_LIBRARY.search(name))
-    certain = dynamic and not go and len(data) < _MAPS_LIMIT
-    return _Mapped(tls_library=tls or (False if certain else None), go=go)
 
 
 def _user_name(uid: int, users: str) -> str:

@@ -10,7 +10,10 @@ cleaning them for a person is the work of ``report`` and the renderers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.mapped_files import MappedFiles
 
 __all__ = [
     "Conntrack",
@@ -214,6 +217,10 @@ class Process(NamedTuple):
     container_image: str | None
     runtime: str | None = None
     """``go`` where its heap shows (it has no interpreter to be known by); looked at with the arguments."""
+    start_ticks: int | None = None
+    """Clock ticks between the boot and its start: with the pid, which process it is."""
+    mapped: MappedFiles | None = None
+    """Its mapped files; read with the arguments, but not of runtimes that are known to carry their own TLS."""
 
 
 class Holder(NamedTuple):
