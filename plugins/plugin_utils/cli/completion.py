@@ -90,7 +90,7 @@ def _argument(action: argparse.Action) -> _Argument:
         description=str(action.help or ""),
         takes_value=action.nargs != 0,
         words=words,
-        files=action.dest in ("run_folder", "html", "path"),
+        files=action.dest in ("run_folder", "html", "path", "tickets"),
     )
 
 

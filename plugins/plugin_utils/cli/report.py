@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "show an audit's run folder again and renew its HTML report"
+SUMMARY = "show an audit's run folder again, renew its HTML report, write tickets for developers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``lastack report``."""
     parser.add_argument("run_folder", metavar="RUN_FOLDER", help="a folder that tcp_audit wrote (lastack.run/1)")
-    parser.add_argument("--json", action="store_true", help="print the fleet report")
+    parser.add_argument("--json", action="store_true", help="print the fleet report; with --tickets their index")
     parser.add_argument("--html", metavar="PATH", help="also write the HTML report to this file")
+    parser.add_argument(
+        "--tickets",
+        metavar="DIR",
+        help="write a Markdown ticket for each application that has to change, and tickets.json, into this folder",
+    )
     parser.add_argument(
         "--fail-on", choices=LEVELS, help="exit with 1 if there is such a finding or a worse one on any host"
     )
@@ -59,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         from pathlib import Path  # noqa: PLC0415 - costs a tenth of a probe's start
 
         Path(arguments.html).write_bytes(Path(html_path).read_bytes())
-    if arguments.json:
+    if arguments.tickets is not None:
+        _tickets(arguments, fleet)
+    elif arguments.json:
         write(as_json(fleet))
     else:
         from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import (  # noqa: PLC0415 - the same
@@ -76,6 +83,39 @@ def run(arguments: argparse.Namespace) -> int:
             )
         )
     return exit_status(fleet, arguments.fail_on)
+
+
+def _tickets(arguments: argparse.Namespace, fleet: Mapping[str, Any]) -> None:
+    """Write the tickets and print a line for each, or their index with ``--json``."""
+    from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_tickets import (  # noqa: PLC0415 - the same
+        render_tickets,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (  # noqa: PLC0415 - the same
+        RunFolderError,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.tickets import (  # noqa: PLC0415 - the same
+        TicketsError,
+        write_tickets,
+    )
+
+    if not arguments.tickets:
+        raise CommandError("--tickets needs the name of a folder.")
+    try:
+        tickets = write_tickets(arguments.run_folder, fleet, arguments.tickets)
+    except (RunFolderError, TicketsError) as error:
+        raise CommandError(str(error)) from None
+    if arguments.json:
+        write(as_json(tickets.listed))
+        return
+    write(
+        render_tickets(
+            tickets.listed,
+            tickets.written,
+            folder=arguments.tickets,
+            colour=wants_colour(arguments.colour),
+            width=screen_width(),
+        )
+    )
 
 
 def _only_host(run_folder: str, fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
