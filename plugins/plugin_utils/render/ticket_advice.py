@@ -75,7 +75,7 @@ def _figures(evidence: AppEvidence, one: Section) -> list[str]:
 
 
 def _library_pages(evidence: AppEvidence) -> list[str]:
-    pages = dict.fromkeys(page for (*__, page), __ in evidence.ranked_libraries() if page.startswith("library."))
+    pages = dict.fromkeys(key[3] for key, __ in evidence.ranked_libraries() if key[3].startswith("library."))
     return [page for page in pages if page_or_none(page)][:_LIBRARIES]
 
 
@@ -98,15 +98,13 @@ def change_lines(evidence: AppEvidence) -> list[str]:
             "is meant.",
         ]
     if {one.finding for one in evidence.sections()} == {"close_wait.stuck_accept"}:
-        lines.append(
-            "What keeps the program from accepting is in its own code or its server; its runtime's page says more."
-        )
+        lines.append("What keeps the program from accepting is in its own code or in its server library.")
     elif _library_pages(evidence):
         lines.append("These libraries are loaded in the process. That is no proof that one of them leaks: the peer and")
+        lines.append("the port say which client is meant.")
     else:
-        lines.append(
-            "Which library holds the connections cannot be seen from outside: these are candidates. The peer and"
-        )
+        lines.append("Which library holds the connections cannot be seen from outside: these are candidates. The peer")
+        lines.append("and the port say which client is meant.")
     for page in pages:
         loaded = page_or_none(page)
         title = loaded.title if loaded else page
