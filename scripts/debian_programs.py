@@ -43,12 +43,13 @@ def unpacked(program: str, *packages: str) -> Path:
     folder = cache_folder("debian")
     with locked(folder):
         root = folder / f"{packages[0]}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
-        path = root / "usr" / "bin" / program
-        if not path.exists():
+        if not root.exists():
             _unpack(packages, root)
-    if not path.exists():
+    paths = [root / "usr" / place / program for place in ("bin", "sbin")]
+    existing = [path for path in paths if path.exists()]
+    if not existing:
         raise NoProgram(f"{program} is in none of the packages {' '.join(packages)}")
-    return path
+    return existing[0]
 
 
 def _unpack(packages: tuple[str, ...], root: Path) -> None:

@@ -11,8 +11,11 @@ sentence where the toolchain cannot be had.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debian_programs import NoProgram, unpacked
@@ -45,7 +48,50 @@ def _node() -> dict[str, str]:
 
 
 def _nginx() -> dict[str, str]:
-    return {"nginx": str(unpacked("nginx", "nginx-light", "nginx", "nginx-common"))}
+    return {"nginx": str(_runs(unpacked("nginx", "nginx", "nginx-common")))}
+
+
+def _haproxy() -> dict[str, str]:
+    """HAProxy, and the folder for LD_LIBRARY_PATH (an installed one needs none)."""
+    packages = ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
+    program = _runs(unpacked("haproxy", *packages))
+    return {"haproxy": str(program), "haproxy_libraries": _libraries(program)}
+
+
+def _php() -> dict[str, str]:
+    """PHP of the command line with its curl extension, which ``-n -d extension=`` loads without any php.ini."""
+    packages = ("php8.2-cli", "php8.2-common", "php8.2-curl", "libargon2-1", "libcurl4", "libedit2", "libicu72")
+    program = _runs(unpacked("php8.2", *packages, "libmagic1", "libsodium23", "libxml2"))
+    found = sorted(program.parents[2].glob("usr/lib/php/2*/curl.so"))
+    if not found:
+        raise NoProgram(f"{program} has no curl extension: php8.2-curl is not installed")
+    _runs(found[0], _libraries(program))
+    return {"php": str(program), "php_libraries": _libraries(program), "php_curl": str(found[0])}
+
+
+def _ruby() -> dict[str, str]:
+    """Ruby and its standard library; RUBYLIB names the folders if it is not installed."""
+    program = _runs(unpacked("ruby3.1", "ruby3.1", "libruby3.1", "libyaml-0-2", "libffi8", "libgmp10", "libedit2"))
+    libraries = _libraries(program)
+    folders = [program.parents[2] / "usr/lib/ruby/3.1.0", Path(libraries) / "ruby/3.1.0"] if libraries else []
+    return {"ruby": str(program), "ruby_libraries": libraries, "rubylib": ":".join(map(str, folders))}
+
+
+def _libraries(program: Path) -> str:
+    """The folder of the shared libraries that were unpacked with it; empty if it is the machine's own program."""
+    found = sorted(program.parents[2].glob("usr/lib/*-linux-gnu*")) if program.parents[2] != Path("/") else []
+    return str(found[0]) if found else ""
+
+
+def _runs(program: Path, libraries: str | None = None) -> Path:
+    """The program, if all its shared libraries are there."""
+    folder = _libraries(program) if libraries is None else libraries
+    environment = {**os.environ, "LC_ALL": "C", "LD_LIBRARY_PATH": folder}
+    done = subprocess.run(["ldd", str(program)], check=False, capture_output=True, text=True, env=environment)
+    missing = [line.split()[0] for line in done.stdout.splitlines() if "not found" in line]
+    if missing:
+        raise NoProgram(f"{program.name} lacks {', '.join(missing)}")
+    return program
 
 
 TOOLCHAINS: dict[str, Callable[[], dict[str, str]]] = {
@@ -53,6 +99,9 @@ TOOLCHAINS: dict[str, Callable[[], dict[str, str]]] = {
     "java": _java,
     "node": _node,
     "nginx": _nginx,
+    "haproxy": _haproxy,
+    "php": _php,
+    "ruby": _ruby,
 }
 
 _asked = {name: functools.cache(function) for name, function in TOOLCHAINS.items()}
