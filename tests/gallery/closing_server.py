@@ -5,8 +5,8 @@
 
 A connection that has been idle for ``--idle-s`` is closed, as every server and load balancer does sooner or later;
 with ``--at-once`` it is closed with its first answer. A path that ends in a number is answered with that status.
-It prints ``port N``, then ``closed T`` for each close that was its own, with T of CLOCK_MONOTONIC. It stays with its
-half of the connection, so that the kernel does not reset it a minute later.
+It prints ``port N``, then ``closed T`` for each close that was its own, ``left T`` where the client was first, T being
+CLOCK_MONOTONIC. It stays with its half of the connection, so that the kernel does not reset it a minute later.
 """
 
 from __future__ import annotations
@@ -39,23 +39,27 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def _talk(connection: socket.socket, options: argparse.Namespace, context: ssl.SSLContext | None) -> None:
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
+    try:
         if context is not None:
             connection = context.wrap_socket(connection, server_side=True)
         connection.settimeout(options.idle_s)
-        try:
-            while request := _request(connection):
-                connection.settimeout(None)
-                connection.sendall(_answer(request, b"x" * options.size, last=options.at_once))
-                connection.settimeout(options.idle_s)
-                if options.at_once:
-                    break
-            else:
-                # The client was first.
-                connection.close()
-                return
-        except TimeoutError:
-            pass
+        while request := _request(connection):
+            connection.settimeout(None)
+            time.sleep(options.answer_s)
+            connection.sendall(_answer(request, b"x" * options.size, last=options.at_once))
+            connection.settimeout(options.idle_s)
+            if options.at_once:
+                break
+        else:
+            _leave(connection)
+            return
+    except TimeoutError:
+        pass
+    except (ConnectionError, ssl.SSLError):
+        # It threw away what it had not read, or said nothing of its end in TLS.
+        _leave(connection)
+        return
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
         _close(connection)
 
 
@@ -85,6 +89,13 @@ def _answer(request: bytes, body: bytes, *, last: bool) -> bytes:
     return head.encode() + body
 
 
+def _leave(connection: socket.socket) -> None:
+    """The client was first."""
+    connection.close()
+    with LOCK:
+        print(f"left {time.monotonic()}", flush=True)
+
+
 def _close(connection: socket.socket) -> None:
     if isinstance(connection, ssl.SSLSocket):
         connection.settimeout(0)
@@ -101,6 +112,7 @@ def _close(connection: socket.socket) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--idle-s", type=float, default=0.3, help="after which an idle connection is closed")
+    parser.add_argument("--answer-s", type=float, default=0, help="for an answer: so that a burst of calls is at once")
     parser.add_argument("--at-once", action="store_true", help="close with the first answer")
     parser.add_argument("--size", type=int, default=2, help="bytes of a body")
     parser.add_argument("--certificate", help="speak TLS with this certificate and key")

@@ -38,6 +38,8 @@ class Report(NamedTuple):
     """CLOCK_MONOTONIC before and after the look."""
     closed_at: list[float]
     """CLOCK_MONOTONIC of each close by a peer."""
+    left: int = 0
+    """Connections that the program itself closed first."""
 
     def offender(self, app: str) -> dict[str, Any] | None:
         found = [one for one in self.report["close_wait"]["offenders"] if one["app"] == app]
@@ -81,7 +83,9 @@ class Exhibit:
         if entry.server:
             self._started = self._start(entry.run)
             port = self._started.line("port ").removeprefix("port ")
-            self._peer = self._start([sys.executable, str(HERE / "calling_peer.py"), port, str(entry.count), *arguments])
+            self._peer = self._start(
+                [sys.executable, str(HERE / "calling_peer.py"), port, str(entry.count), *arguments]
+            )
             self._peer.line("ready")
         else:
             command = entry.peer or [sys.executable, str(HERE / "closing_server.py"), *arguments]
@@ -104,7 +108,8 @@ class Exhibit:
         status = self._stage.wait(run.pid)
         after = time.monotonic()
         assert status == 0, f"lastack probe ended with {status}: {run.errors.read_text(encoding='utf-8')}"
-        return Report(json.loads(run.output.read_text(encoding="utf-8")), (before, after), self._closed())
+        report = json.loads(run.output.read_text(encoding="utf-8"))
+        return Report(report, (before, after), self._moments("closed "), len(self._moments("left ")))
 
     def settled(self) -> Report:
         """Return what the probe says once the peers' FINs are old enough."""
@@ -131,10 +136,10 @@ class Exhibit:
             return f"it has ended: {self._started.errors.read_text(encoding='utf-8', errors='replace')[-800:]}"
         return ""
 
-    def _closed(self) -> list[float]:
+    def _moments(self, prefix: str) -> list[float]:
         assert self._peer is not None
         lines = self._peer.output.read_text(encoding="utf-8").splitlines()
-        return [float(line.removeprefix("closed ")) for line in lines if line.startswith("closed ")]
+        return [float(line.removeprefix(prefix)) for line in lines if line.startswith(prefix)]
 
 
 def version_of(entry: Entry) -> str:
