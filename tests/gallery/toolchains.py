@@ -18,7 +18,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from certificate import certificate
 from debian_programs import NoProgram, unpacked
+from go_program import go_root
+from npm_packages import node_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +48,25 @@ def _java() -> dict[str, str]:
 
 def _node() -> dict[str, str]:
     return {"node": _installed("node")}
+
+
+def _undici() -> dict[str, str]:
+    """``NODE_PATH`` for ``require('undici')``."""
+    integrity = "sha512-EvRlUt/QqAEvXdQeRMYUfwOQsfzpDztykrG2owGEE/rBOBoYv9uF39ZzsNDh4lTFHhTr2XOZjKkYgueD12ZmGA=="
+    return {"undici": str(node_modules("undici", "6.29.1", integrity))}
+
+
+def _go() -> dict[str, str]:
+    """``go_run`` builds a program and runs it: ``{python} {go_run} {go_root} NAME {program} …``."""
+    root = go_root()
+    run = str(Path(__file__).with_name("go_program.py"))
+    return {"go": str(root / "bin" / "go"), "go_root": str(root), "go_run": run}
+
+
+def _certificate() -> dict[str, str]:
+    """Of 127.0.0.1: with its key for a peer, and the public part, which a program has to trust."""
+    both, public = certificate()
+    return {"certificate": str(both), "public_certificate": str(public)}
 
 
 def _nginx() -> dict[str, str]:
@@ -98,6 +120,9 @@ TOOLCHAINS: dict[str, Callable[[], dict[str, str]]] = {
     "python": _python,
     "java": _java,
     "node": _node,
+    "undici": _undici,
+    "go": _go,
+    "certificate": _certificate,
     "nginx": _nginx,
     "haproxy": _haproxy,
     "php": _php,
