@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certificate import certificate
+from debian_jars import class_path
 from debian_programs import NoProgram, unpacked
 from go_program import go_root
 from npm_packages import node_modules
@@ -44,6 +45,18 @@ def _python() -> dict[str, str]:
 def _java() -> dict[str, str]:
     """A JDK: its launcher compiles a single source file."""
     return {"java": _installed("java")}
+
+
+def _httpclient4() -> dict[str, str]:
+    """The class path of Apache HttpClient 4.5."""
+    jars = ("httpclient.jar", "httpcore.jar", "commons-logging.jar", "commons-codec.jar")
+    packages = ("libhttpclient-java", "libhttpcore-java", "libcommons-logging-java", "libcommons-codec-java")
+    return {"httpclient4": class_path(jars, packages)}
+
+
+def _okhttp() -> dict[str, str]:
+    """The class path of OkHttp 3."""
+    return {"okhttp": class_path(("okhttp.jar", "okio.jar"), ("libokhttp-java", "libokio-java"))}
 
 
 def _node() -> dict[str, str]:
@@ -119,6 +132,8 @@ def _runs(program: Path, libraries: str | None = None) -> Path:
 TOOLCHAINS: dict[str, Callable[[], dict[str, str]]] = {
     "python": _python,
     "java": _java,
+    "httpclient4": _httpclient4,
+    "okhttp": _okhttp,
     "node": _node,
     "undici": _undici,
     "go": _go,
