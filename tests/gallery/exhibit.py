@@ -123,11 +123,17 @@ class Exhibit:
         return len(run.output.read_text(encoding="utf-8").splitlines())
 
     def drains(self) -> int:
-        """Wait until no more are left than the page admits, at most as long as it says; return how many are."""
+        """Wait until all connections have ended and no more are left than the page admits; return how many are.
+
+        At most as long as the page says. Before a peer has closed there is nothing to drain.
+        """
         end = time.monotonic() + self.entry.fixed["within_s"]
-        while (left := self.close_wait()) > self.entry.fixed["remaining"] and time.monotonic() < end:
+        while True:
+            ended = len(self._moments("closed ")) + len(self._moments("left "))
+            left = self.close_wait()
+            if (ended >= self.entry.count and left <= self.entry.fixed["remaining"]) or time.monotonic() >= end:
+                return left
             time.sleep(0.1)
-        return left
 
     def works(self) -> str:
         """Return what is wrong with the program itself; empty if it runs and has said nothing on standard error."""
