@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_libraries import LibrariesMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_trends import TrendMerge, merge_growing
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 
@@ -110,6 +111,7 @@ class _App:
         self.oldest: dict[str, float | None] | None = None
         self.worst_hosts = Worst(_WORST_HOSTS)
         self.descriptors: dict[str, Any] | None = None
+        self.libraries = LibrariesMerge()
         self.trend = TrendMerge()
         self.kind = "unknown"
         self.runtime: str | None = None
@@ -123,6 +125,7 @@ class _App:
         self.undecided += sum(item.get("undecided", 0) for item in items)
         self.worst_hosts.add((count,), host, {"host": host, "sockets": count})
         self.findings.update(findings)
+        self.libraries.add(items)
         # The host with the most sockets says what the application is; of two equal ones the first by name.
         if (-count, host) < self._identity_of:
             self._identity_of = (-count, host)
@@ -183,6 +186,7 @@ class _App:
             "worst_host": worst_hosts[0],
             "worst_hosts": worst_hosts,
             "worst_descriptors": self.descriptors,
+            "libraries": self.libraries.result(),
             "units": [unit for unit, __ in sorted(self.units.items(), key=lambda item: (-item[1], item[0]))[:_UNITS]],
         }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from ansible_collections.lastack.linux.plugins.module_utils.observe import processes
+from ansible_collections.lastack.linux.plugins.module_utils.observe import mapped_files, processes
 from ansible_collections.lastack.linux.plugins.module_utils.observe.processes import (
     all_processes_visible,
     count_descriptors,
@@ -159,6 +159,8 @@ def test_a_fixture_in_full(tmp_path: Path) -> None:
         "container_id": None,
         "container_image": None,
         "runtime": None,
+        "start_ticks": 50 * os.sysconf("SC_CLK_TCK"),
+        "mapped": None,
     }
 
 
@@ -238,6 +240,7 @@ def test_a_process_that_vanishes_at_any_read_is_none(
         return head(path, limit)
 
     monkeypatch.setattr(processes, "try_read_head", try_read_head)
+    monkeypatch.setattr(mapped_files, "try_read_head", try_read_head)
     monkeypatch.setattr(processes, "read_head", read_head)
     assert read_process(42, proc=str(tmp_path), with_arguments=True) is None
     assert (tmp_path / "gone").exists()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.libraries import LIBRARIES
+from ansible_collections.lastack.linux.plugins.plugin_utils.render import loaded
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, cut, display_width
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet, render_host, render_run
 from hypothesis import given
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from sample_reports import healthy_fleet, hostile, sample, single_fleet
 
 GOLDEN = Path(__file__).parent / "golden"
+PAGES = {library.page for library in LIBRARIES if library.page}
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -34,8 +37,26 @@ def _plain_words(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["sick", "healthy", "partial", "growing"])
-def test_host_screen(name: str) -> None:
+def test_host_screen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded, "page_ids", lambda __: sorted(PAGES))
     _compare(f"host_{name}", render_host(sample(name)))
+
+
+def test_a_page_that_this_lastack_does_not_have_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded, "page_ids", lambda __: [])
+    screen = render_host(sample("sick"))
+    assert "loaded: aiohttp\n" in screen
+    assert "library." not in screen
+
+
+@pytest.mark.parametrize("hints", [None, "missing", {"libraries": [], "program": "/srv/a.jar", "log_files": []}])
+def test_no_hint_no_line(hints: Any) -> None:  # noqa: ANN401 - any JSON
+    report = sample("sick")
+    for offender in report["close_wait"]["offenders"]:
+        offender["hints"] = hints
+        if hints == "missing":
+            del offender["hints"]
+    assert "loaded" not in render_host(report)
 
 
 def test_fleet_screen() -> None:

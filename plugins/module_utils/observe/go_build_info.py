@@ -24,6 +24,7 @@ _SEARCHED = 65536
 _STRINGS_LIMIT = 1 << 20
 _MODULES = 2000
 _MAGIC = b"\xff Go buildinf:"
+_NAME = b".go.buildinfo\0"
 _INLINE = 2
 _HEADER = 32
 _ALIGNED = 16
@@ -127,7 +128,7 @@ def _named_section(descriptor: int, header: _Header) -> list[tuple[int, int]]:
     entries = [struct.unpack_from(layout, table, size * index) for index in range(number)]
     __, names_offset, names_size = entries[header.names]
     names = _at(descriptor, names_offset, min(names_size, _NAMES_LIMIT))
-    return [(where, length) for name, where, length in entries if names[name : name + 15] == b".go.buildinfo\0"]
+    return [(where, length) for name, where, length in entries if names[name : name + len(_NAME)] == _NAME]
 
 
 def _first_writable(descriptor: int, header: _Header) -> list[tuple[int, int]]:
@@ -153,7 +154,8 @@ def _inline_strings(descriptor: int, offset: int) -> bytes | None:
     position = start + length
     length, start = _varint(head, position)
     text = _at(descriptor, offset + start, length)
-    return text[_SENTINEL:-_SENTINEL] if len(text) > 2 * _SENTINEL else None
+    # A cut text would end in a version that is none.
+    return text[_SENTINEL:-_SENTINEL] if len(text) == length > 2 * _SENTINEL else None
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

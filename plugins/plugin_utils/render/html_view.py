@@ -15,6 +15,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.explain import Unkno
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, trends, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts, worst_first
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.loaded import library_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import MATCH_WORDS, count, data, plural, rows
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
@@ -275,6 +276,12 @@ def _details(report: Mapping[str, Any]) -> dict[str, Any]:
             {
                 **app,
                 "label": facts.app_label(app),
+                "libraries": [
+                    {"words": library_words(library), "page": library.get("page")}
+                    for library in rows(data(app, "hints"), "libraries")
+                ],
+                "program": data(app, "hints").get("program"),
+                "log_files": data(app, "hints").get("log_files") or [],
                 "shown_peers": rows(app, "peers")[:5],
                 "reason": data(app, "trend").get("reason"),
                 "first_seen": data(app, "trend").get("first_seen"),
@@ -290,7 +297,7 @@ def _details(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pages(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The pages of ``lastack explain`` that the report links to: of its findings, then of its runtimes."""
+    """The pages of ``lastack explain`` that the report links to: of its findings, of its runtimes, of its libraries."""
     wanted = [str(finding.get("id")) for finding in rows(fleet, "findings")]
     wanted += [str(app.get("finding")) for app in rows(fleet, "apps") if app.get("sockets")]
     words = {name for app in rows(fleet, "apps") for name in data(data(app, "trend"), "verdicts")}
@@ -299,6 +306,8 @@ def pages(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
     near = pressure.uses(data(fleet, "pressure"))
     wanted += [kind.finding for kind in pressure.KINDS if near[kind.key]]
     wanted += [f"runtime.{app['runtime']}" for app in rows(fleet, "apps") if app.get("sockets") and app.get("runtime")]
+    libraries = (library for app in rows(fleet, "apps") if app.get("sockets") for library in rows(app, "libraries"))
+    wanted += [str(library["page"]) for library in libraries if library.get("page")]
     found = []
     for name in dict.fromkeys(wanted):
         try:

@@ -12,6 +12,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render import host a
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import pressure as resources
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import trends, unseen, waiting
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.loaded import loaded_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
     LEAK_SENTENCE,
@@ -189,7 +190,7 @@ def _notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
     parts += [f"{count(causes[other])} {CAUSE_WORDS.get(other, other)}" for other in causes if other != cause]
     page = page_of(causes)
     finding = ledger.take(page, app.get("app")) or ledger.take("close_wait.", app.get("app"))
-    return [[Span(" · ".join(parts))], ledger.step_of(app, finding, page)]
+    return [[Span(" · ".join(parts))], loaded_line(app), ledger.step_of(app, finding, page)]
 
 
 def _dead_sockets(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> None:
