@@ -144,7 +144,8 @@ def load_page(page_id: str) -> Page:
     """Return the page of an id.
 
     Case does not matter, states may be spelt as ss(8), netstat(8) or RFC 9293 do (``CLOSE-WAIT``, ``ESTAB``), and
-    libraries and topics may be given without their kind (``requests``). The id is looked up in a fixed table: no path is ever made from it.
+    libraries and topics may be given without their kind (``requests``). The id is looked up in a fixed table: no path
+    is ever made from it.
 
     Raises:
         UnknownPage: when there is no such page.

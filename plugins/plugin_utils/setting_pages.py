@@ -27,6 +27,16 @@ _SCOPES = {
     "init": "The machine has one value, which containers do not see.",
     "global": "The machine has one value, for containers too.",
 }
+_TOPICS = {
+    "net.ipv4.ip_local_port_range": "topic.ephemeral_ports",
+    "net.ipv4.tcp_fin_timeout": "topic.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl": "topic.tcp_keepalive",
+    "net.ipv4.tcp_keepalive_probes": "topic.tcp_keepalive",
+    "net.ipv4.tcp_keepalive_time": "topic.tcp_keepalive",
+    "net.ipv4.tcp_max_tw_buckets": "topic.time_wait_cost",
+    "net.ipv4.tcp_tw_recycle": "topic.tcp_tw_recycle",
+    "net.ipv4.tcp_tw_reuse": "topic.ephemeral_ports",
+}
 _MATCHES = {"exact": "", "at_least": "at least ", "at_most": "at most ", "wider": "at least ", "union": "in addition "}
 
 
@@ -76,7 +86,7 @@ def _key(catalogue: Catalogue, key: CatalogueKey) -> Page:
         "What it does not help": [key.cannot, catalogue.close_wait],
         "What may go wrong": [key.risk],
         "What to do": [f"{key.recommendation} {key.reason}", *_advice(catalogue, key)],
-        "Source": [key.source],
+        "Source": [key.source, *([f"`lastack explain {_TOPICS[key.name]}` says more."] if key.name in _TOPICS else [])],
     }
     parts = []
     for heading, texts in sections.items():

@@ -166,7 +166,7 @@ def test_the_index_lists_every_page_once_under_its_kind() -> None:
 def test_a_page_is_plain_when_piped_and_formatted_on_demand() -> None:
     plain = lastack("explain", "close-wait").stdout
     assert plain.startswith("# CLOSE_WAIT: ")
-    assert "\n\nRemedy: app (the application)\n\n## What it means\n" in plain
+    assert "\n\nRemedy: app (the application)\n\n## What you see\n" in plain
     assert ESCAPE not in plain
     assert "```" not in plain
     assert "\n    ss -tanp state close-wait" in plain

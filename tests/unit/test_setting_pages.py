@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import load_catalogue
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.main import main
+from ansible_collections.lastack.linux.plugins.plugin_utils.explain import load_page
 from ansible_collections.lastack.linux.plugins.plugin_utils.setting_pages import setting_page
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +58,10 @@ def test_the_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     assert "snippet" in capsys.readouterr().out
     assert main(["explain", "tcp_no_such_key"]) == 2
+
+
+def test_a_topic_that_says_more_is_a_page() -> None:
+    pages = [setting_page(name) for name in CATALOGUE.keys]
+    named = {name for page in pages if page for name in re.findall(r"lastack explain (topic\.\w+)", page.body)}
+    assert len(named) == 5
+    assert all(load_page(name).id == name for name in named)

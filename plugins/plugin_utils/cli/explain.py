@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "page",
         nargs="?",
         metavar="ID|STATE|CAUSE|KEY",
-        help="such as close_wait.leak, TIME_WAIT, eof_read, requests or tcp_tw_reuse; without it, the index of all pages",
+        help="such as close_wait.leak, TIME_WAIT, requests or tcp_tw_reuse; without it, the index of all pages",
     )
     add_colour_option(parser)
 
