@@ -59,8 +59,7 @@ def _talk(connection: socket.socket, options: argparse.Namespace, context: ssl.S
         # It threw away what it had not read, or said nothing of its end in TLS.
         _leave(connection)
         return
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        _close(connection)
+    _close(connection)
 
 
 def _request(connection: socket.socket) -> bytes:
@@ -100,12 +99,17 @@ def _close(connection: socket.socket) -> None:
     if isinstance(connection, ssl.SSLSocket):
         connection.settimeout(0)
         # Sends close_notify; the client's will never come.
-        with contextlib.suppress(ssl.SSLWantReadError):
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
             connection.unwrap()
     with LOCK:
-        # Of the plain socket: the end of a TLS connection has been said.
-        socket.socket.shutdown(connection, socket.SHUT_WR)
-        print(f"closed {time.monotonic()}", flush=True)
+        try:
+            # Of the plain socket: the end of a TLS connection has been said.
+            socket.socket.shutdown(connection, socket.SHUT_WR)
+        except OSError:
+            # Not connected: the client has reset it meanwhile.
+            print(f"left {time.monotonic()}", flush=True)
+        else:
+            print(f"closed {time.monotonic()}", flush=True)
         KEPT.append(connection)
 
 
