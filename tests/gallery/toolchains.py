@@ -23,6 +23,7 @@ from debian_jars import class_path
 from debian_programs import NoProgram, unpacked
 from go_program import go_root
 from npm_packages import node_modules
+from trust_store import PASSWORD, trust_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +58,11 @@ def _httpclient4() -> dict[str, str]:
 def _okhttp() -> dict[str, str]:
     """The class path of OkHttp 3."""
     return {"okhttp": class_path(("okhttp.jar", "okio.jar"), ("libokhttp-java", "libokio-java"))}
+
+
+def _trust_store() -> dict[str, str]:
+    """The peers' certificate for ``-Djavax.net.ssl.trustStore``."""
+    return {"trust_store": str(trust_store()), "trust_store_password": PASSWORD}
 
 
 def _node() -> dict[str, str]:
@@ -134,6 +140,7 @@ TOOLCHAINS: dict[str, Callable[[], dict[str, str]]] = {
     "java": _java,
     "httpclient4": _httpclient4,
     "okhttp": _okhttp,
+    "trust_store": _trust_store,
     "node": _node,
     "undici": _undici,
     "go": _go,
