@@ -162,8 +162,8 @@ class AppEvidence:
         return min((one.severity for one in self._sections.values()), key=SEVERITIES.index)
 
     def ranked_libraries(self) -> list[tuple[tuple[str, str, str, str], int]]:
-        """Return (name, version, how it was seen, page) and on how many hosts, most hosts first."""
-        return sorted(self.libraries.items(), key=lambda item: (-item[1], item[0]))
+        """Return (name, version, how it was seen, page) and on how many hosts; those with a page first."""
+        return sorted(self.libraries.items(), key=lambda item: (not item[0][3], -item[1], item[0]))
 
     def _describe(self, host: str, program: Mapping[str, Any]) -> None:
         for name, tally in self.facts.items():
@@ -180,9 +180,11 @@ class AppEvidence:
         for name in names if isinstance(names, list) else ():
             self.log_files.add(name)
         for library in rows(hints, "libraries"):
-            words = [library.get(key) or "" for key in ("name", "version", "seen", "page")]
+            # The page of a client library is no remedy for what a server leaks: the host's advice knows.
+            page = library.get("page") if library.get("page") in program.get("advice", ()) else ""
+            words = [library.get("name"), library.get("version") or "", library.get("seen") or "", page]
             if words[0] and all(isinstance(word, str) for word in words):
-                name, version, seen, page = (word[:_LONGEST] for word in words)
+                name, version, seen, page = (str(word)[:_LONGEST] for word in words)
                 key = name, version, seen, page
                 if key in self.libraries or len(self.libraries) < _DISTINCT:
                     self.libraries[key] = self.libraries.get(key, 0) + 1

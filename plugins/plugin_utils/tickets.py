@@ -192,6 +192,7 @@ def _write(folder: Path, merge: TicketsMerge, fleet: Mapping[str, Any]) -> Ticke
     index = {
         "schema": TICKETS_SCHEMA,
         "run": {key: run[key] for key in ("id", "started_at", "finished_at")},
+        "hosts": {key: fleet["hosts"][key] for key in ("meant", "audited", "incomplete")},
         "tickets": entries,
         "tickets_truncated": merge.truncated,
         "unnamed": merge.unnamed(),

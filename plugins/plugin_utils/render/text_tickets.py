@@ -40,10 +40,12 @@ def render_tickets(
             f"  {_padded(name, widest[0])}  {hosts:>{widest[1]}}  {held:>{widest[2]}}  ",
             _path(folder, entry["file"]),
         )
-    unchanged = len(tickets) - written
-    said = plural(len(tickets), "ticket") if tickets else "No ticket: no application has to change anything"
-    detail = f", {count(unchanged)} unchanged" if unchanged and written else " (unchanged)" if unchanged else ""
-    screen.line(f"{said}{detail}. Index: {_path(folder, 'tickets.json')}")
+    screen.line(f"{_summary(index, written)} Index: {_path(folder, 'tickets.json')}")
+    hosts = index["hosts"]
+    if hosts["audited"] < hosts["meant"]:
+        screen.paragraph(f"Not seen: {count(hosts['meant'] - hosts['audited'])} of {plural(hosts['meant'], 'host')}")
+    if hosts["incomplete"]:
+        screen.paragraph(f"Seen in part: {plural(hosts['incomplete'], 'host')}; each ticket says what is missing")
     if index["gone"]:
         gone = [f"{entry['id']} ({clean(entry['app'])})" for entry in index["gone"]]
         screen.paragraph(f"No longer seen, files kept: {joined(gone, _GONE_NAMED)}")
@@ -53,6 +55,17 @@ def render_tickets(
     if index["tickets_truncated"]:
         screen.paragraph(f"No ticket for {count(index['tickets_truncated'])} further applications: there are too many")
     return screen.text()
+
+
+def _summary(index: Mapping[str, Any], written: int) -> str:
+    tickets, audited = len(index["tickets"]), index["hosts"]["audited"]
+    if not tickets and not audited:
+        return "No ticket, for no host was looked at."
+    if not tickets:
+        return f"No ticket: no application has to change anything ({plural(audited, 'host')} looked at)."
+    unchanged = tickets - written
+    detail = f", {count(unchanged)} unchanged" if unchanged and written else " (unchanged)" if unchanged else ""
+    return f"{plural(tickets, 'ticket')}{detail}."
 
 
 def _held(entry: Mapping[str, Any]) -> str:
