@@ -1,0 +1,25 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Leaks: a pool looks at an idle connection only when it takes it out again."""
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import urllib3
+
+# docs: begin
+POOL = urllib3.PoolManager(maxsize=20)
+
+
+# docs: end
+
+
+if __name__ == "__main__":
+    urls = [f"http://127.0.0.1:{sys.argv[1]}/prices/{number}/" for number in range(int(sys.argv[2]))]
+    with ThreadPoolExecutor(20) as workers:
+        list(workers.map(lambda url: POOL.request("GET", url, timeout=30).data, urls))
+    print("ready", flush=True)
+    time.sleep(3600)
