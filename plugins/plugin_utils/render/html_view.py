@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -310,10 +311,11 @@ def pages(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
     wanted += [str(library["page"]) for library in libraries if library.get("page")]
     found = []
     for name in dict.fromkeys(wanted):
-        try:
-            page = load_page(name)
-        except (UnknownPage, OSError):
-            # A report of a newer lastack may name pages that this one does not have.
-            continue
-        found.append({"id": page.id, "title": page.title, "body": markdown.to_html(page.body, top=2)})
-    return found
+        # A report of a newer lastack may name pages that this one does not have.
+        with contextlib.suppress(UnknownPage, OSError):
+            found.append(load_page(name))
+    anchors = {page.id: anchor(page.id) for page in found}
+    return [
+        {"id": page.id, "title": page.title, "body": markdown.to_html(page.body, top=2, anchors=anchors)}
+        for page in found
+    ]
