@@ -165,14 +165,30 @@ ansible_facts:
             dead_sockets: 312
             time_wait: 11204
         close_wait:
-          description: The connections that an application does not close, grouped by application.
+          description:
+            - The connections that an application does not close, grouped by application. Each offender has C(hints)
+              of what its processes have loaded, by the names of files alone - C(libraries) with the page of their
+              remedy, the C(program) that an interpreter runs, and C(log_files) that are open for writing. A loaded
+              library is evidence and no proof; C(hints) is null where no process could be looked at.
           returned: without O(store), if gathered
           type: dict
           sample:
             total: 2441
             oldest_s: {at_least: 10800.4, at_most: null}
-            offenders: []
-            truncated: 0
+            offenders:
+              - app: checkout-api
+                runtime: java
+                count: 2204
+                hints:
+                  libraries:
+                    - name: Apache HttpClient 4
+                      version: 4.5.14
+                      seen: jar
+                      page: library.apache_httpclient4
+                  program: /srv/checkout/checkout-api.jar
+                  log_files: [/var/log/checkout/api.log]
+                advice: [close_wait.unread_body, library.apache_httpclient4, runtime.java]
+            truncated: 2
         agent:
           description:
             - Whether a resident agent's word on this host was taken up. C(state) is V(fresh), V(stale) or V(unusable),

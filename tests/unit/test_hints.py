@@ -27,8 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SITE = "/opt/venv/lib/python3.11/site-packages"
-JAVA = {"executable": "/usr/lib/jvm/java-17/bin/java", "arguments": ("java", "-jar", "/srv/shop/shop-1.2.jar")}
-PYTHON = {"executable": "/usr/bin/python3.11", "arguments": ("python3", "/srv/shop/sync.py", "--token", "hunter2")}
+JAVA: dict[str, Any] = {"executable": "/usr/lib/jvm/java-17/bin/java", "arguments": ("java", "-jar", "/srv/shop/shop-1.2.jar")}
+PYTHON: dict[str, Any] = {"executable": "/usr/bin/python3.11", "arguments": ("python3", "/srv/shop/sync.py", "--token", "hunter2")}
 
 
 def loaded(**values: Any) -> LoadedFiles:  # noqa: ANN401 - any field of the record
@@ -157,7 +157,7 @@ def test_programs_that_are_libraries_enough(
 
 
 def test_php_has_its_curl_compiled_in_or_as_a_file() -> None:
-    php = {"executable": "/usr/local/bin/php", "arguments": ("php", "/srv/shop.php")}
+    php: dict[str, Any] = {"executable": "/usr/local/bin/php", "arguments": ("php", "/srv/shop.php")}
     image = hinted(loaded(mapped=("/usr/lib/libcurl.so.4.8.0",)), **php)
     assert [one["name"] for one in image["hints"]["libraries"]] == ["PHP curl"]
     assert image["advice"] == ["close_wait.idle_pool", "library.php_curl", "runtime.php"]
@@ -196,10 +196,10 @@ def test_the_page_stands_between_the_finding_and_the_runtime() -> None:
 def test_the_page_of_a_client_is_no_remedy_for_connections_from_outside() -> None:
     jar = loaded(archives=("/a/httpclient-4.5.14.jar",))
     assert hinted(jar, role="server", **JAVA)["advice"] == ["close_wait.idle_pool", "runtime.java"]
-    module = {"executable": "/usr/bin/python3", "arguments": ("python3", "-m", "http.server")}
+    module: dict[str, Any] = {"executable": "/usr/bin/python3", "arguments": ("python3", "-m", "http.server")}
     assert "library.python_servers" in hinted(loaded(), role="server", **module)["advice"]
     assert "library.python_servers" not in hinted(loaded(), role="client", **module)["advice"]
-    nginx = {"executable": "/usr/sbin/nginx", "arguments": ("nginx",)}
+    nginx: dict[str, Any] = {"executable": "/usr/sbin/nginx", "arguments": ("nginx",)}
     for role in ("client", "server"):
         assert "library.nginx" in hinted(loaded(), role=role, **nginx)["advice"]
 
@@ -238,7 +238,7 @@ def test_the_program_is_the_one_argument_that_names_it(arguments: tuple[str, ...
 
 def test_paths_are_redacted_and_cleaned() -> None:
     files = loaded(log_files=("/srv/token=hunter2/x.log", "/srv/\x1b[31m\u202e.log", "/srv/" + "x" * 400 + ".log"))
-    java = {"executable": "/usr/bin/java", "arguments": ("java", "-jar", "/srv/key-9f8a7b6c5d4e3f2a1b0c9d8e/a.jar")}
+    java: dict[str, Any] = {"executable": "/usr/bin/java", "arguments": ("java", "-jar", "/srv/key-9f8a7b6c5d4e3f2a1b0c9d8e/a.jar")}
     hints = hinted(files, **java)["hints"]
     assert "hunter2" not in hints["log_files"][0]
     assert hints["log_files"][1] == "/srv/\\x1b[31m\\u202e.log"
