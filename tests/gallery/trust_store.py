@@ -16,7 +16,7 @@ from tool_cache import locked
 
 __all__ = ["PASSWORD", "trust_store"]
 
-PASSWORD = "changeit"  # noqa: S105 - Java's own default for what holds nothing secret
+PASSWORD = "changeit"
 """A store of certificates has one, too."""
 
 
