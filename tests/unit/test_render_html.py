@@ -382,7 +382,8 @@ def test_a_table_and_the_heading_before_each_cell() -> None:
     head = '<thead><tr><th scope="col">a &#34;q&#34;</th><th scope="col">b</th></tr></thead>'
     first = '<tr><td data-label="a &#34;q&#34;"><span><code>x|y</code></span></td>'
     assert str(to_html(source)) == (
-        f'<div class="scroll"><table class="told">{head}<tbody>{first}<td data-label="b"><span><strong>z</strong></span></td></tr>'
+        f'<div class="scroll"><table class="told">{head}<tbody>{first}'
+        '<td data-label="b"><span><strong>z</strong></span></td></tr>'
         '<tr><td data-label="a &#34;q&#34;"><span>short</span></td></tr></tbody></table></div>'
     )
     assert str(to_html("| a lone bar |\n")) == "<p>| a lone bar |</p>"
