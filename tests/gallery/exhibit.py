@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A program of the gallery on a stage of its own, against a real peer that closes first, and what lastack says of it."""
+"""A program of the gallery on a stage of its own, a real peer that closes first, and what lastack says of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from stage import Stage
 from toolchains import words
@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 MIN_AGE_S = 0.5
 """Every FIN of the gallery is older than this at the time of the look: each entry waits ``settle_s``."""
+CLOSING_S = 20
+"""At most so long after "ready" the last peer has closed: a database is restarted only when nobody talks to it."""
 SLACK_S = 0.1
 """Between the moment that a peer writes down and the kernel's own; the counters of tcp_info tick every 4 to 10 ms."""
 
@@ -65,7 +67,7 @@ class Exhibit:
         self._peer: Started | None = None
         self._started: Started | None = None
 
-    def __enter__(self) -> Exhibit:
+    def __enter__(self) -> Self:
         self._stage.__enter__()
         try:
             self._show()
@@ -112,7 +114,10 @@ class Exhibit:
         return Report(report, (before, after), self._moments("closed "), len(self._moments("left ")))
 
     def settled(self) -> Report:
-        """Return what the probe says once the peers' FINs are old enough."""
+        """Return what the probe says once the peers have closed and their FINs are old enough."""
+        end = time.monotonic() + CLOSING_S
+        while len(self._moments("closed ")) < self.entry.count and time.monotonic() < end:
+            time.sleep(0.05)
         time.sleep(self.entry.settle_s)
         return self.look()
 

@@ -118,6 +118,23 @@ def _ruby() -> dict[str, str]:
     return {"ruby": str(program), "ruby_libraries": libraries, "rubylib": ":".join(map(str, folders))}
 
 
+def _postgres() -> dict[str, str]:
+    """The folder of PostgreSQL's server programs, and the one of its libraries for LD_LIBRARY_PATH."""
+    installed = sorted(Path("/").glob("usr/lib/postgresql/*/bin/initdb"))
+    if installed:
+        return {"postgres": str(installed[-1].parent), "postgres_libraries": ""}
+    packages = ("postgresql-common", "postgresql-15", "libicu72", "libldap-2.5-0", "libsasl2-2", "libxml2")
+    # Of what Debian puts in /usr/bin; the programs themselves are below /usr/lib.
+    common = unpacked("pg_ctlcluster", *packages)
+    found = sorted(common.parents[2].glob("usr/lib/postgresql/*/bin/initdb"))
+    if not found:
+        raise NoProgram("the PostgreSQL server is not installed, only its postgresql-common")
+    libraries = _libraries(common)
+    for name in ("postgres", "initdb"):
+        _runs(found[-1].with_name(name), libraries)
+    return {"postgres": str(found[-1].parent), "postgres_libraries": libraries}
+
+
 def _libraries(program: Path) -> str:
     """The folder of the shared libraries that were unpacked with it; empty if it is the machine's own program."""
     found = sorted(program.parents[2].glob("usr/lib/*-linux-gnu*")) if program.parents[2] != Path("/") else []
@@ -146,6 +163,7 @@ TOOLCHAINS: dict[str, Callable[[], dict[str, str]]] = {
     "go": _go,
     "certificate": _certificate,
     "nginx": _nginx,
+    "postgres": _postgres,
     "haproxy": _haproxy,
     "php": _php,
     "ruby": _ruby,

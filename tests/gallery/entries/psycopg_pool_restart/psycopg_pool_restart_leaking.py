@@ -1,0 +1,34 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Leaks: after the database's restart the pool keeps its dead connections until somebody asks for one."""
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from psycopg_pool import ConnectionPool
+
+DATABASE = f"host=127.0.0.1 port={sys.argv[1]} user=postgres dbname=postgres"
+
+
+# docs: begin
+POOL = ConnectionPool(DATABASE, min_size=20, open=True)
+
+
+# docs: end
+
+
+def price(number: int) -> int:
+    with POOL.connection() as connection:
+        row = connection.execute("SELECT %s, pg_sleep(0.1)", [number]).fetchone()
+        return row[0]
+
+
+if __name__ == "__main__":
+    POOL.wait()
+    with ThreadPoolExecutor(20) as workers:
+        list(workers.map(price, range(int(sys.argv[2]))))
+    print("ready", flush=True)
+    time.sleep(3600)
