@@ -1,0 +1,24 @@
+// Copyright (c) 2026 the lastack authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Leaks: the status of a response is looked at, and its body is neither read nor dumped.
+
+const { request } = require('undici');
+
+const [port, count] = process.argv.slice(2).map(Number);
+
+// docs: begin
+async function isUp(url) {
+  const { statusCode } = await request(url);
+  return statusCode === 200;
+}
+// docs: end
+
+async function main() {
+  const numbers = Array.from({ length: count }, (_, number) => number);
+  await Promise.all(numbers.map((number) => isUp(`http://127.0.0.1:${port}/status/${number}/`)));
+  console.log('ready');
+  setInterval(() => {}, 60_000);
+}
+
+main();
