@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fixed: every request has a thread of its own, and waits for the upstream no longer than it may."""
 
+import http.server
 import socketserver
 import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 
 class Silent(socketserver.BaseRequestHandler):
@@ -23,7 +23,7 @@ PRICES = f"http://127.0.0.1:{UPSTREAM.server_address[1]}/prices"
 
 
 # docs: begin
-class Handler(BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     timeout = 30  # of a client that sends nothing
 
     def do_GET(self) -> None:
@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class Shop(ThreadingHTTPServer):
+class Shop(http.server.ThreadingHTTPServer):
     request_queue_size = 64
 
 

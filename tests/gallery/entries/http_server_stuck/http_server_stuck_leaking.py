@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaks: one thread serves all, and it waits for an upstream that does not answer."""
 
+import http.server
 import socketserver
 import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 
 class Silent(socketserver.BaseRequestHandler):
@@ -23,7 +23,7 @@ PRICES = f"http://127.0.0.1:{UPSTREAM.server_address[1]}/prices"
 
 
 # docs: begin
-class Handler(BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         try:
             with urllib.request.urlopen(PRICES) as answer:
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class Shop(HTTPServer):
+class Shop(http.server.HTTPServer):
     request_queue_size = 64
 
 

@@ -5,11 +5,11 @@
 
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from psycopg_pool import ConnectionPool
 
+STOP = threading.Event()
 DATABASE = f"host=127.0.0.1 port={sys.argv[1]} user=postgres dbname=postgres"
 
 
@@ -18,9 +18,8 @@ POOL = ConnectionPool(DATABASE, min_size=20, open=True)
 
 
 def check_idle(every_s: float) -> None:
-    while True:
-        time.sleep(every_s)
-        POOL.check()
+    while not STOP.wait(every_s):
+        POOL.check()  # asks each idle connection; closes the dead ones and connects anew
 
 
 threading.Thread(target=check_idle, args=(2,), daemon=True).start()
@@ -40,4 +39,4 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(20) as workers:
         list(workers.map(price, range(int(sys.argv[2]))))
     print("ready", flush=True)
-    time.sleep(3600)
+    STOP.wait()

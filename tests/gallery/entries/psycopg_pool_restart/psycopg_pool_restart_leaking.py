@@ -5,11 +5,11 @@
 
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from psycopg_pool import ConnectionPool
 
+STOP = threading.Event()
 DATABASE = f"host=127.0.0.1 port={sys.argv[1]} user=postgres dbname=postgres"
 
 
@@ -31,4 +31,4 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(20) as workers:
         list(workers.map(price, range(int(sys.argv[2]))))
     print("ready", flush=True)
-    time.sleep(3600)
+    STOP.wait()

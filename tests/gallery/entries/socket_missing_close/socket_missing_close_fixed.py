@@ -4,7 +4,6 @@
 """Fixed: whatever ends the conversation, the connection is closed and leaves the table."""
 
 import socket
-import sys
 import threading
 
 CLIENTS: dict[tuple[str, int], socket.socket] = {}

@@ -4,7 +4,6 @@
 """Leaks: the end of a connection is seen and not acted upon: it stays open, and in the table of clients."""
 
 import socket
-import sys
 import threading
 
 CLIENTS: dict[tuple[str, int], socket.socket] = {}

@@ -5,21 +5,23 @@
 
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
+
+STOP = threading.Event()
+
 
 # docs: begin
 POOL = urllib3.PoolManager(maxsize=20)
 
 
 def evict_idle(every_s: float) -> None:
-    while True:
-        time.sleep(every_s)
+    while not STOP.wait(every_s):
         POOL.clear()  # closes what is idle; a request under way keeps its connection
 
 
+# Every few seconds: more often than the server closes idle connections.
 threading.Thread(target=evict_idle, args=(2,), daemon=True).start()
 
 
@@ -31,4 +33,4 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(20) as workers:
         list(workers.map(lambda url: POOL.request("GET", url, timeout=30).data, urls))
     print("ready", flush=True)
-    time.sleep(3600)
+    STOP.wait()

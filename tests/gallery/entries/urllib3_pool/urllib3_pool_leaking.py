@@ -5,10 +5,12 @@
 
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
+
+STOP = threading.Event()
+
 
 # docs: begin
 POOL = urllib3.PoolManager(maxsize=20)
@@ -22,4 +24,4 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(20) as workers:
         list(workers.map(lambda url: POOL.request("GET", url, timeout=30).data, urls))
     print("ready", flush=True)
-    time.sleep(3600)
+    STOP.wait()
