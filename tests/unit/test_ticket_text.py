@@ -88,6 +88,33 @@ def test_the_page_of_a_library_that_was_seen_replaces_the_runtime_s(monkeypatch:
     assert "library.apache_httpclient4" not in text
 
 
+def test_without_a_hint_the_ticket_brings_the_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "| a client | `lastack explain library.okhttp`, `library.java_net_http` |\n| a server | `library.nginx` |"
+    page = load_page("runtime.python")
+    monkeypatch.setattr(
+        ticket_advice,
+        "section",
+        lambda name, heading: table
+        if (name, heading) == ("runtime.java", "How to confirm")
+        else f"({name}: {heading})",
+    )
+    monkeypatch.setattr(ticket_advice, "page_or_none", lambda __: page)
+    report = sample("sick")
+    offender = report["close_wait"]["offenders"][0]
+    offender |= {"hints": None, "advice": []}
+    shown = {}
+    for role in ("client", "server", "mixed"):
+        offender["role"] = role
+        shown[role] = re.findall(
+            r"^\(library\.(\w+): How to fix\)$", ticket({"web": report}, "checkout-api"), re.MULTILINE
+        )
+    assert shown == {
+        "client": ["okhttp", "java_net_http"],
+        "server": ["nginx", "okhttp", "java_net_http"],
+        "mixed": ["okhttp", "java_net_http", "nginx"],
+    }
+
+
 def test_every_page_gives_its_sections() -> None:
     for page in page_ids():
         for heading in (ticket_pages.MEANING, ticket_pages.CONFIRM, ticket_pages.FIX, ticket_pages.USELESS):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.inert_markdown import code, codes, shell_word
@@ -29,6 +30,11 @@ __all__ = ["cause_lines", "change_lines", "process_lines", "useless_lines"]
 
 _LIBRARIES = 3
 _RUNTIMES = 2
+_CANDIDATES = 8
+_LIBRARY = re.compile(r"\blibrary\.[a-z0-9_]+")
+
+#: What accepts connections; a program that only makes some has its leak elsewhere.
+_SERVERS = ("library.python_servers", "library.nginx", "library.haproxy")
 
 
 def cause_lines(evidence: AppEvidence) -> list[str]:
@@ -101,7 +107,7 @@ def change_lines(evidence: AppEvidence) -> list[str]:
         lines.append("What keeps the program from accepting is in its own code or in its server library.")
     elif _library_pages(evidence):
         lines.append("These libraries are loaded in the process. That is no proof that one of them leaks: the peer and")
-        lines.append("the port say which client is meant.")
+        lines.append("the port say which client is meant. If it is another one, the cause above holds all the same.")
     else:
         lines.append("Which library holds the connections cannot be seen from outside: these are candidates. The peer")
         lines.append("and the port say which client is meant.")
@@ -111,7 +117,23 @@ def change_lines(evidence: AppEvidence) -> list[str]:
         lines += ["", f"### {title[:1].upper()}{title[1:]} ({code(page)})"]
         for text in (section(page, MEANING), section(page, FIX)):
             lines += ["", text] if text else []
+    for page in _candidates(evidence, pages):
+        fix, loaded = section(page, FIX), page_or_none(page)
+        title = loaded.title if loaded else page
+        lines += ["", f"### A candidate: {title} ({code(page)})", "", fix] if fix else []
     return lines
+
+
+def _candidates(evidence: AppEvidence, pages: list[str]) -> list[str]:
+    """The libraries that the pages of the runtimes name: the ticket has to bring what its reader cannot look up."""
+    roles = {role for role, __ in evidence.facts["role"].ranked()}
+    named = [name for page in pages for part in (CONFIRM, FIX) for name in _LIBRARY.findall(section(page, part))]
+    found = [name for name in dict.fromkeys(named) if name not in pages and page_or_none(name)]
+    if roles == {"client"}:
+        found = [name for name in found if name not in _SERVERS]
+    elif roles == {"server"}:
+        found.sort(key=lambda name: name not in _SERVERS)
+    return found[:_CANDIDATES]
 
 
 def useless_lines(evidence: AppEvidence) -> list[str]:
@@ -152,7 +174,8 @@ def process_lines(evidence: AppEvidence, row: Mapping[str, Any]) -> list[str]:
             lines += [
                 f"Inside its container the same process has pid {row['container_pid']}: tools that run there need it."
             ]
-    lines += ["lastack runs none of these: some stop the program for a moment, and their output may hold secrets.", ""]
+    lines += ["lastack runs none of these: some stop the program for a moment, and their output may hold secrets."]
+    lines += ["Ports and addresses in them are examples: the right ones are in the table of evidence.", ""]
     for page in dict.fromkeys([*_pages(evidence), *(one.finding for one in evidence.sections())]):
         text = section(page, CONFIRM)
         if text:
