@@ -19,7 +19,6 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from pygments.formatters import HtmlFormatter
 from site_pages import navigation, site
 
 __all__ = ["ROOT", "SiteError", "build", "check_links", "main"]
@@ -104,10 +103,17 @@ def _write(path: Path, text: str) -> None:
 
 
 def _styles() -> str:
-    light = HtmlFormatter(style="default").get_style_defs(".codehilite")
-    dark = HtmlFormatter(style="github-dark").get_style_defs("[data-bs-theme=dark] .codehilite")
+    light = _pygments("default", ".codehilite")
+    dark = _pygments("github-dark", "[data-bs-theme=dark] .codehilite")
     own = Path(__file__).with_name("site.css").read_text(encoding="utf-8")
     return f"{light}\n{dark}\n{own}"
+
+
+def _pygments(style: str, selector: str) -> str:
+    done = _run([sys.executable, "-m", "pygments", "-S", style, "-f", "html", "-a", selector])
+    if done.returncode:
+        raise SiteError(done.stderr.strip())
+    return done.stdout
 
 
 def _configuration(pages: dict[str, str]) -> dict[str, object]:

@@ -12,16 +12,17 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from pathlib import Path
+import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import load_catalogue
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import KINDS, UnknownPage, load_page, page_ids
 from ansible_collections.lastack.linux.plugins.plugin_utils.setting_pages import SNIPPET, setting_page
-from markdown.extensions.toc import slugify
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.explain import Page
 
@@ -94,37 +95,29 @@ def site(root: Path) -> Site:
         ValueError: if a page links to a file that is not there; the text says which.
     """
     raw, places = _own_files(root)
-    slugs = {slugify(title, "-"): page for page, text in raw.items() for title in _headings(text)}
-    assets: dict[str, Path] = {}
-    pages = {}
-    for page, (source, text) in {page: (places.get(page, "README.md"), text) for page, text in raw.items()}.items():
-        linked = _relinked(
-            text, root, source, page, {**{b: a for a, b in places.items()}, "README.md": ""}, slugs, assets
-        )
-        pages[page] = _crossed(_spaced(linked), page)
+    links = _Links(root, raw, places)
+    pages = {page: _crossed(_spaced(links.moved(text, page)), page) for page, text in raw.items()}
     for name in page_ids():
         pages[f"explain/{name}.md"] = _explained(load_page(name))
-    for key in [*load_catalogue().keys, SNIPPET]:
-        made = setting_page(key)
-        assert made is not None
-        pages[f"explain/{key}.md"] = _explained(made)
+    for made in _settings():
+        pages[f"explain/{made.id}.md"] = _explained(made)
     pages["explain/index.md"] = _index()
     pages["index.md"] += _doors(pages)
-    return Site(pages, assets)
+    return Site(pages, links.assets)
 
 
-def navigation(pages: Mapping[str, str]) -> list[dict[str, object]]:
+def navigation(pages: Mapping[str, str]) -> list[Mapping[str, object]]:
     """The menu, as mkdocs.yml has it."""
     titles = {place: words for __, place, words in _FILES if place in pages}
 
-    def menu(folder: str, *first: dict[str, str]) -> list[dict[str, str]]:
+    def menu(folder: str, *first: dict[str, str]) -> object:
         return [*first, *({words: place} for place, words in titles.items() if place.startswith(f"{folder}/"))]
 
     return [
         {"Home": "index.md"},
         {"Using it": "using.md"},
         {"Explanations": "explain/index.md"},
-        *([{"Gallery": "gallery.md"}] if "gallery.md" in pages else []),
+        *({"Gallery": page} for page in ("gallery.md",) if page in pages),
         {"Guides": menu("guides")},
         {"Measured": menu("measured")},
         {"Project": menu("project", {"About the project": _REST}, {"Reference": "reference.md"})},
@@ -159,17 +152,22 @@ def _sections(text: str) -> list[tuple[str, str]]:
     """The parts of a file by its second headings, the first part without one; code is not looked into."""
     bare = _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     starts = [0, *(match.start() for match in re.finditer(r"^## ", bare, re.MULTILINE)), len(text)]
-    parts = [text[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+    parts = [text[start:end] for start, end in pairwise(starts)]
     return [(part.splitlines()[0].removeprefix("## ") if part.startswith("## ") else "", part) for part in parts]
+
+
+def _slug(title: str) -> str:
+    """The fragment identifier that Python-Markdown gives a heading (its extension toc, slugify())."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
 
 
 def _headings(text: str) -> list[str]:
     return re.findall(r"^#{2,6} (.+?)\s*$", _FENCE.sub("", text), re.MULTILINE)
 
 
-def _outside_code(text: str, change: object) -> str:
+def _outside_code(text: str, change: Callable[[str], str]) -> str:
     """Change what is not inside a fence."""
-    assert callable(change)
     parts, at = [], 0
     for match in _FENCE.finditer(text):
         parts += [change(text[at : match.start()]), match[0]]
@@ -177,35 +175,39 @@ def _outside_code(text: str, change: object) -> str:
     return "".join([*parts, change(text[at:])])
 
 
-def _relinked(  # noqa: PLR0913, PLR0917 - a link needs to know where it stands and what is where
-    text: str,
-    root: Path,
-    source: str,
-    page: str,
-    files: Mapping[str, str],
-    slugs: Mapping[str, str],
-    assets: dict[str, Path],
-) -> str:
-    """Links between files of the project as links of the site; what is no page is taken along as a file."""
+class _Links:
+    """Links between files of the project, as links of the site."""
 
-    def link(match: re.Match[str]) -> str:
-        target, mark, fragment = match[1].partition("#")
+    def __init__(self, root: Path, raw: Mapping[str, str], places: Mapping[str, str]) -> None:
+        self.assets: dict[str, Path] = {}
+        """What is linked to and is no page: taken along as a file."""
+        self._root = root
+        self._places = places
+        self._pages = {path: page for page, path in places.items()}
+        #: The README is several pages: where each of its headings is.
+        own = {page: text for page, text in raw.items() if page not in places}
+        self._headings = {_slug(title): page for page, text in own.items() for title in _headings(text)}
+
+    def moved(self, text: str, page: str) -> str:
+        """The text of a page with its links as they have to be there."""
+        return _outside_code(text, lambda part: _LINK.sub(lambda match: self._link(match[1], page), part))
+
+    def _link(self, link: str, page: str) -> str:
+        target, mark, fragment = link.partition("#")
         if re.match(r"[a-z]+:", target):
-            return match[0]
+            return f"]({link})"
+        source = self._places.get(page, "README.md")
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target)) if target else source
-        to = files.get(path)
-        if to == "":
-            # The README is several pages.
-            to = slugs.get(fragment, "index.md")
-        if to is None:
-            file = root / path
-            if not file.is_file():
-                raise ValueError(f"{source} links to {match[1]}, which is not there")
+        if path == "README.md":
+            to = self._headings.get(fragment, "index.md")
+        elif path in self._pages:
+            to = self._pages[path]
+        else:
             to = f"files/{path}"
-            assets[to] = file
+            self.assets[to] = self._root / path
+            if not self.assets[to].is_file():
+                raise ValueError(f"{source} links to {link}, which is not there")
         return f"]({posixpath.relpath(to, posixpath.dirname(page) or '.')}{mark}{fragment})"
-
-    return _outside_code(text, lambda part: _LINK.sub(link, part))
 
 
 def _crossed(text: str, page: str) -> str:
@@ -239,9 +241,14 @@ def _named(code: str) -> str | None:
     return found if asked or (found == name and ("." in name or name.isupper())) else None
 
 
+def _settings() -> Iterator[Page]:
+    made = (setting_page(key) for key in [*load_catalogue().keys, SNIPPET])
+    return (page for page in made if page is not None)
+
+
 def _explained(page: Page) -> str:
     title = KIND_TITLES.get(page.kind, _SETTINGS)
-    where = f"[Explanations](index.md) · [{title}](index.md#{slugify(title, '-')})"
+    where = f"[Explanations](index.md) · [{title}](index.md#{_slug(title)})"
     remedy = f" · remedy: **{_REMEDIES[page.remedy]}**" if page.remedy is not None else ""
     body = _crossed(_spaced(page.body), f"explain/{page.id}.md")
     return f"# {page.id}\n\n{page.title[:1].upper()}{page.title[1:]}.\n\n{where}{remedy}\n\n{body}"
@@ -255,10 +262,7 @@ def _index() -> str:
         parts += [f"| [`{name}`]({name}.md) | {load_page(name).title} |" for name in page_ids(kind)]
         parts.append("")
     parts += [f"## {_SETTINGS}\n", "| key | what it is |", "| --- | --- |"]
-    for key in [*load_catalogue().keys, SNIPPET]:
-        made = setting_page(key)
-        assert made is not None
-        parts.append(f"| [`{key}`]({key}.md) | {made.title} |")
+    parts += [f"| [`{made.id}`]({made.id}.md) | {made.title} |" for made in _settings()]
     return "\n".join(parts) + "\n"
 
 
