@@ -17,7 +17,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.explain import load_
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import html_view
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown import to_html
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sample_reports import growing_hosts, healthy_fleet, hostile, sample, single_fleet
 
@@ -71,6 +71,18 @@ def _fleet_page() -> str:
 @pytest.fixture(scope="module")
 def page() -> str:
     return _fleet_page()
+
+
+def test_what_was_loaded_stands_with_the_application_and_in_the_details_of_the_host() -> None:
+    page = Document(_fleet_page())
+    assert "loaded: Apache HttpClient 4 4.5.14 , HikariCP 5.1.0" in page.text
+    assert "Apache HttpClient 4 (4.5.14) , HikariCP (5.1.0)" in page.text
+    assert "writes /var/log/checkout/api.log" in page.text
+    assert "/usr/bin/python3.11 /opt/ledger/sync.py" in page.text
+    # A page that is not part of the document is not linked to.
+    links = {str(attributes["href"]) for attributes in page.all("a")}
+    targets = {f"#{attributes['id']}" for __, attributes in page.tags if "id" in attributes}
+    assert {link for link in links if link.startswith("#explain-library-")} <= targets
 
 
 def test_every_element_is_closed(page: str) -> None:
@@ -400,6 +412,7 @@ def test_code_that_names_a_page_is_a_link_where_the_page_is_there() -> None:
 
 
 @given(st.text("ab <>&\"'`*#-1.|\n  ", max_size=200))
+@example('| <b a="1"> | " onclick="x |\n| - | - |\n| <script> | `|` |\n')
 def test_markdown_never_passes_html_on(source: str) -> None:
     document = Document(str(to_html(source)))
     assert document.open == []
@@ -417,5 +430,5 @@ def test_markdown_never_passes_html_on(source: str) -> None:
         "em",
         *("div", "table", "thead", "tbody", "tr", "th", "td", "span"),
     }
-    given_names = {name for __, attributes in document.tags for name, __ in attributes}
-    assert given_names <= {"class", "scope", "data-label"}
+    names = {name for __, attributes in document.tags for name in attributes}
+    assert names <= {"class", "scope", "data-label"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.libraries import LIBRARIES
-from ansible_collections.lastack.linux.plugins.plugin_utils.render import loaded
+from ansible_collections.lastack.linux.plugins.plugin_utils import explain
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, cut, display_width
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet, render_host, render_run
 from hypothesis import given
@@ -38,12 +38,12 @@ def _plain_words(text: str) -> str:
 
 @pytest.mark.parametrize("name", ["sick", "healthy", "partial", "growing"])
 def test_host_screen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded, "page_ids", lambda __: sorted(PAGES))
+    monkeypatch.setattr(explain, "page_ids", lambda __: sorted(PAGES))
     _compare(f"host_{name}", render_host(sample(name)))
 
 
 def test_a_page_that_this_lastack_does_not_have_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded, "page_ids", lambda __: [])
+    monkeypatch.setattr(explain, "page_ids", lambda __: [])
     screen = render_host(sample("sick"))
     assert "loaded: aiohttp\n" in screen
     assert "library." not in screen

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.explain import page_ids
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import data, joined, rows
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Span
 
@@ -26,9 +25,16 @@ def library_words(library: Mapping[str, Any]) -> str:
 
 def library_page(app: Mapping[str, Any]) -> str | None:
     """The page of the library that an offender's advice names first, if there is one and this lastack has it."""
+    wanted = [str(name) for name in app.get("advice") or [] if str(name).startswith("library.")]
+    if not wanted:
+        return None
+    from ansible_collections.lastack.linux.plugins.plugin_utils.explain import (  # noqa: PLC0415 - a healthy host's probe starts without it
+        page_ids,
+    )
+
     # A report of a newer lastack may name pages that this one does not have.
     known = page_ids("library")
-    return next((str(name) for name in app.get("advice") or [] if name in known), None)
+    return next((name for name in wanted if name in known), None)
 
 
 def loaded_line(app: Mapping[str, Any]) -> list[Span]:
