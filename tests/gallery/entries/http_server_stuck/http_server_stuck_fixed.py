@@ -24,8 +24,6 @@ PRICES = f"http://127.0.0.1:{UPSTREAM.server_address[1]}/prices"
 
 # docs: begin
 class Handler(http.server.BaseHTTPRequestHandler):
-    timeout = 30  # of a client that sends nothing
-
     def do_GET(self) -> None:
         try:
             with urllib.request.urlopen(PRICES, timeout=2) as answer:
