@@ -21,7 +21,7 @@ public class Stock {
     String level(String url) throws IOException {
         try (CloseableHttpResponse response = client.execute(new HttpGet(url))) {
             if (response.getStatusLine().getStatusCode() != 200) {
-                EntityUtils.consumeQuietly(response.getEntity()); // without it, close() ends the connection
+                EntityUtils.consumeQuietly(response.getEntity()); // else close() ends it
                 throw new IOException(url + ": " + response.getStatusLine());
             }
             return EntityUtils.toString(response.getEntity());

@@ -18,7 +18,6 @@ import java.util.concurrent.TimeUnit;
 
 public class Gateway {
     static final int LIMIT_MS = 300;
-
     // docs: begin
     static int ask(URL backEnd) throws IOException {
         HttpURLConnection connection = (HttpURLConnection) backEnd.openConnection();
