@@ -21,10 +21,9 @@ pytestmark = pytest.mark.needs_root
 COUNT = 10
 
 
-def proxy(*options: str) -> Entry:
+def proxy() -> Entry:
     """HAProxy before a server that streams."""
-    command = ["sh", "-c", 'exec "$0" "$LASTACK_GALLERY/haproxy_server.py" "$@"']
-    command += ["{python}", "{haproxy}", "{haproxy_libraries}", "{program}", "--streams", *options]
+    command = ["{python}", "../../haproxy_server.py", "{haproxy}", "{haproxy_libraries}", "{program}", "--streams"]
     nothing: dict[str, object] = {"causes": {}, "finding": "", "role": "server", "hints": []}
     return Entry(
         name="half_close",
