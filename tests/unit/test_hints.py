@@ -27,8 +27,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 SITE = "/opt/venv/lib/python3.11/site-packages"
-JAVA: dict[str, Any] = {"executable": "/usr/lib/jvm/java-17/bin/java", "arguments": ("java", "-jar", "/srv/shop/shop-1.2.jar")}
-PYTHON: dict[str, Any] = {"executable": "/usr/bin/python3.11", "arguments": ("python3", "/srv/shop/sync.py", "--token", "hunter2")}
+JAVA: dict[str, Any] = {
+    "executable": "/usr/lib/jvm/java-17/bin/java",
+    "arguments": ("java", "-jar", "/srv/shop/shop-1.2.jar"),
+}
+PYTHON: dict[str, Any] = {
+    "executable": "/usr/bin/python3.11",
+    "arguments": ("python3", "/srv/shop/sync.py", "--token", "hunter2"),
+}
 
 
 def loaded(**values: Any) -> LoadedFiles:  # noqa: ANN401 - any field of the record
@@ -238,7 +244,10 @@ def test_the_program_is_the_one_argument_that_names_it(arguments: tuple[str, ...
 
 def test_paths_are_redacted_and_cleaned() -> None:
     files = loaded(log_files=("/srv/token=hunter2/x.log", "/srv/\x1b[31m\u202e.log", "/srv/" + "x" * 400 + ".log"))
-    java: dict[str, Any] = {"executable": "/usr/bin/java", "arguments": ("java", "-jar", "/srv/key-9f8a7b6c5d4e3f2a1b0c9d8e/a.jar")}
+    java: dict[str, Any] = {
+        "executable": "/usr/bin/java",
+        "arguments": ("java", "-jar", "/srv/key-9f8a7b6c5d4e3f2a1b0c9d8e/a.jar"),
+    }
     hints = hinted(files, **java)["hints"]
     assert "hunter2" not in hints["log_files"][0]
     assert hints["log_files"][1] == "/srv/\\x1b[31m\\u202e.log"

@@ -136,13 +136,25 @@ def test_a_log_that_is_not_known_to_be_written_is_none(tmp_path: Path, fdinfo: s
 def test_only_so_many_descriptors_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     links = {number: f"/srv/lib{number}.jar" for number in range(40)}
     add_process(tmp_path, 42, executable="/usr/bin/java", links=links)
-    add_process(tmp_path, 43, executable="/usr/bin/other", links=links)
     monkeypatch.setattr(loaded_files, "_DESCRIPTORS", 25)
-    monkeypatch.setattr(loaded_files, "_DESCRIPTORS_ELSEWHERE", 10)
-    java, other = look(tmp_path), look(tmp_path, 43)
-    assert java is not None
-    assert other is not None
-    assert (len(java.archives), len(other.archives)) == (25, 10)
+    found = look(tmp_path)
+    assert found is not None
+    assert len(found.archives) == 25
+
+
+def test_behind_many_sockets_no_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    add_process(tmp_path, 42, links={number: f"socket:[{number}]" for number in range(40)})
+    monkeypatch.setattr(loaded_files, "_QUIET", 10)
+    link = loaded_files._Links._link
+
+    def count(self: loaded_files._Links, number: str) -> str:
+        read.append(number)
+        return link(self, number)
+
+    monkeypatch.setattr(loaded_files._Links, "_link", count)
+    assert look(tmp_path) is not None
+    assert len(read) == 10
 
 
 def test_the_deadline_ends_the_reading_of_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

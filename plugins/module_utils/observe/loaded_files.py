@@ -33,7 +33,8 @@ __all__ = ["LoadedFiles", "read_loaded_files"]
 
 _DESCRIPTORS = 4096
 """A Java program opens its jars when it starts, and so in low descriptors."""
-_DESCRIPTORS_ELSEWHERE = 1024
+_QUIET = 1024
+"""So many in a row that are no files (a leaking program's are sockets), and no file is expected any more."""
 _CHECK_TIME_EVERY = 256
 _ARCHIVES = 1024
 _LOG_CANDIDATES = 16
@@ -71,8 +72,7 @@ def read_loaded_files(process: Process, *, proc: str = "/proc", deadline: Deadli
     """
     pid = process.pid
     mapped = process.mapped or read_mapped_files(pid, process.executable, proc=proc)
-    java = process.executable is not None and process.executable.endswith("/java")
-    links = _Links(f"{proc}/{pid}", _DESCRIPTORS if java else _DESCRIPTORS_ELSEWHERE, deadline)
+    links = _Links(f"{proc}/{pid}", deadline)
     modules = _go_modules(process, mapped, proc) if process.runtime == "go" and not deadline.passed() else ()
     if mapped is None and not links.readable:
         return None
@@ -87,30 +87,34 @@ def read_loaded_files(process: Process, *, proc: str = "/proc", deadline: Deadli
 class _Links:
     """The descriptors of a process, as links."""
 
-    def __init__(self, folder: str, most: int, deadline: Deadline) -> None:
+    def __init__(self, folder: str, deadline: Deadline) -> None:
         self.readable = False
         self.archives: dict[str, None] = {}
         self.log_files: dict[str, None] = {}
         self._candidates = 0
         self._folder = folder
-        for number, link in self._read(most, deadline):
+        for number, link in self._read(deadline):
             if link.endswith((".jar", ".war")):
                 if len(self.archives) < _ARCHIVES:
                     self.archives[link] = None
             elif _like_a_log(link) and not link.endswith(" (deleted)"):
                 self._take_log(number, link)
 
-    def _read(self, most: int, deadline: Deadline) -> Iterator[tuple[str, str]]:
+    def _read(self, deadline: Deadline) -> Iterator[tuple[str, str]]:
         """Give the paths behind the first descriptors; the kernel lists them in order, and no more than is asked."""
+        quiet = 0
         try:
             with os.scandir(f"{self._folder}/fd") as entries:
                 self.readable = True
-                for count, entry in enumerate(itertools.islice(entries, most), start=1):
-                    if count % _CHECK_TIME_EVERY == 0 and deadline.passed():
+                for count, entry in enumerate(itertools.islice(entries, _DESCRIPTORS), start=1):
+                    if quiet >= _QUIET or (count % _CHECK_TIME_EVERY == 0 and deadline.passed()):
                         return
                     link = self._link(entry.name)
                     if link.startswith("/") and len(link) <= _LINK_LENGTH and not link.startswith(_NO_FILE):
+                        quiet = 0
                         yield entry.name, link
+                    else:
+                        quiet += 1
         except OSError:
             return
 
