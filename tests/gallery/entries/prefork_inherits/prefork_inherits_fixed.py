@@ -10,7 +10,7 @@ import sys
 import time
 
 POOL = []
-MAX_IDLE_S = 3
+MAX_IDLE_S = 5
 
 
 def call(port: str, path: str) -> None:
