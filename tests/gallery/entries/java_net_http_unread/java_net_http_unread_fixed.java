@@ -21,7 +21,7 @@ public class Export {
         HttpResponse<InputStream> response = client.send(request, BodyHandlers.ofInputStream());
         try (InputStream body = response.body()) {
             if (response.statusCode() != 200) {
-                body.transferTo(OutputStream.nullOutputStream()); // else close() ends the connection
+                body.transferTo(OutputStream.nullOutputStream()); // else close() ends it
                 throw new IOException(request.uri() + ": " + response.statusCode());
             }
             return body.transferTo(System.out);
