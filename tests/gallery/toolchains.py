@@ -123,7 +123,7 @@ def _postgres() -> dict[str, str]:
     installed = sorted(Path("/").glob("usr/lib/postgresql/*/bin/initdb"))
     if installed:
         return {"postgres": str(installed[-1].parent), "postgres_libraries": ""}
-    packages = ("postgresql-common", "postgresql-15", "libicu72", "libldap-2.5-0", "libsasl2-2", "libxml2")
+    packages = ("postgresql-common", "postgresql-15", "libpq5", "libicu72", "libldap-2.5-0", "libsasl2-2", "libxml2")
     # Of what Debian puts in /usr/bin; the programs themselves are below /usr/lib.
     common = unpacked("pg_ctlcluster", *packages)
     found = sorted(common.parents[2].glob("usr/lib/postgresql/*/bin/initdb"))
