@@ -4,7 +4,7 @@
 
 .POSIX:
 .DEFAULT_GOAL := help
-.PHONY: help audit demo test lint sanity unit kernel integration browser hosts agent matrix molecule packages bench bench-agent soak dev clean
+.PHONY: help audit demo test lint sanity unit kernel integration browser hosts agent gallery matrix molecule packages site bench bench-agent soak dev clean
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ kernel: dev ## real sockets in private network namespaces (root)
 
 integration: dev ## real ansible-playbook over real ssh (root)
 	@.venv/bin/python scripts/test_all.py --only integration
+
+gallery: dev ## leaking programs in real runtimes and libraries, and their fixed variants (root)
+	@.venv/bin/python scripts/test_all.py --only gallery
 
 browser: dev ## the HTML report in headless Chromium
 	@.venv/bin/python scripts/test_all.py --only browser

@@ -147,7 +147,7 @@ def suites() -> list[Suite]:
             f"tests/{folder}",
             path=f"collections:bench:scripts:tests/hosts:tests/programs:tests/{folder}",
         )
-        for folder in ("unit", "kernel", "integration", "agent", "browser", "hosts", "matrix", "programs")
+        for folder in ("unit", "kernel", "integration", "agent", "gallery", "browser", "hosts", "matrix", "programs")
         if list((ROOT / "tests" / folder).glob("*.py"))
     ]
     tools += [
@@ -155,6 +155,7 @@ def suites() -> list[Suite]:
         Suite("yamllint", "lint", (str(BIN / "yamllint"), "--strict", ".")),
         Suite("shellcheck", "lint", (str(BIN / "shellcheck"), *_shell_scripts())),
         Suite("changelog", "lint", (sys.executable, "scripts/check_changelog.py")),
+        Suite("page excerpts", "lint", (sys.executable, "scripts/page_excerpts.py")),
     ]
     sanity = [
         Suite("ansible-test sanity", "sanity", (sys.executable, "scripts/check_sanity.py")),
@@ -181,6 +182,15 @@ def suites() -> list[Suite]:
         Suite("integration", "integration", paths=("tests/integration",), programs=("ip", "ssh", "sshd"), root=True),
         # Prometheus and node_exporter are no programs to install: Debian's packages start them as services.
         Suite("agent", "agent", paths=("tests/agent",), programs=("setpriv", "unshare"), root=True),
+        # Its other runtimes, libraries and servers are unpacked below the cache, not installed.
+        Suite(
+            "gallery",
+            "gallery",
+            paths=("tests/gallery",),
+            programs=("gcc", "java", "node", "openssl", "setpriv", "ss", "unshare"),
+            root=True,
+            limit_s=1200,
+        ),
         Suite("browser", "browser", paths=("tests/browser",), programs=("chromium",)),
         Suite("hosts", "hosts", paths=("tests/hosts",), programs=HOSTS, root=True, limit_s=1800),
         Suite("matrix", "matrix", paths=("tests/matrix",), programs=HOSTS, root=True),

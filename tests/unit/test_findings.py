@@ -94,6 +94,15 @@ def test_one_finding_a_cause(cause: str, finding_id: str | None) -> None:
     assert [(one["id"], one["severity"]) for one in found] == ([(finding_id, "warning")] if finding_id else [])
 
 
+def test_a_server_is_not_told_to_evict_from_a_pool() -> None:
+    (found,) = _findings(_leaks(_offender(causes={"eof_unnoticed": 5}, role="server")))
+    assert "pool" not in found["summary"] + found["next_step"]
+    assert "workers" in found["next_step"]
+    assert "time-out" in found["next_step"]
+    (client,) = _findings(_leaks(_offender(causes={"eof_unnoticed": 5}, role="client")))
+    assert "pool" in client["next_step"]
+
+
 def test_one_finding_an_id_and_application_over_causes_and_namespaces() -> None:
     found = _findings(
         _leaks(

@@ -43,7 +43,9 @@ def keywords(schema: object, *, names: bool = False) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("schema_id", ["lastack.catalogue/1", "lastack.host/1", "lastack.run/1", "lastack.fleet/1"])
+@pytest.mark.parametrize(
+    "schema_id", ["lastack.catalogue/1", "lastack.host/1", "lastack.run/1", "lastack.fleet/1", "lastack.tickets/1"]
+)
 def test_checker_knows_every_keyword_of_the_schemas(schema_id: str) -> None:
     assert keywords(load_schema(schema_id)) - KEYWORDS == set()
 

@@ -275,6 +275,14 @@ def _pool(app: str, count: int, causes: Counter[str], worst: Mapping[str, Any]) 
     main = causes.most_common(1)[0][0]
     tls = " (likely TLS)" if main == EOF_UNNOTICED_TLS else ""
     told = ", likely with a farewell message," if main == EOF_UNNOTICED_FAREWELL else ""
+    if worst.get("role") == "server":
+        # A server has no pool to evict from: whoever should read the connection is at something else.
+        return (
+            f"{app} keeps {plural(count, 'accepted connection')}{tls} that {_peer(worst)} closed{told} and nobody has"
+            f" looked at since{_age_clause(worst)}",
+            f"Look at what the workers of {_process(app, worst)} wait for, and give its reads from clients a time-out:"
+            f" connections from {_peer(worst)} have ended unnoticed.",
+        )
     return (
         f"{app} keeps {plural(count, 'idle connection')}{tls} that {_peer(worst)} closed{told} and nobody has looked at"
         f" since{_age_clause(worst)}",
