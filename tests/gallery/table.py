@@ -41,7 +41,7 @@ DOCUMENT = HERE.parents[1] / "docs" / "gallery.md"
 COMMAND = "python tests/gallery/table.py --write"
 COLUMNS = (
     *("program", "runtime", "library or server", "mistake", "leak found", "cause", "cause right", "age true"),
-    *("loaded (hint)", "page", "left after the fix", "fix proven"),
+    *("loaded (hint)", "the report names", "page of the fix", "left after the fix", "fix proven"),
 )
 _HEADLINE = re.compile(r"Leaks: (?P<text>.+?)(?:\"\"\"|\*/)?\s*$", re.MULTILINE)
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
@@ -55,7 +55,8 @@ Each runs on a stage of its own (new network, process and mount namespaces) agai
 
 The table was made by a run: lastack probed the leaking program (how many of the leaked sockets it found, the cause that
 it reported, whether its age bracket held the moment that the peer itself wrote down, what the process shows of its
-libraries), then the fixed one took the same load.
+libraries), then the fixed one took the same load. Where a process shows nothing of its library, the report names the page
+of the runtime, and that names the candidates and how to decide between them.
 """
 
 _TRYING = """\
@@ -80,7 +81,8 @@ entry or file, no root, a runtime that cannot be had here).
 sudo .venv/bin/python tests/gallery/table.py --write
 ```
 
-What is not installed comes from Debian's archive and npm, and is unpacked below the cache; nothing is installed. What cannot be had is in the table with its reason.
+What is not installed comes from Debian's archive and npm, and is unpacked below the cache; nothing is installed. What
+cannot be had is in the table with its reason.
 """
 
 
@@ -96,8 +98,9 @@ class Row(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether both variants did what the entry says."""
-        both = self.leak is not None and self.fix is not None
-        return both and self.leak.is_as_told(self.entry) and self.fix.is_proven(self.entry)
+        if self.leak is None or self.fix is None:
+            return False
+        return self.leak.is_as_told(self.entry) and self.fix.is_proven(self.entry)
 
 
 def mistake(entry: Entry) -> str:
@@ -116,7 +119,7 @@ def run(entry: Entry, folder: Path) -> Row:
         return Row(entry, version, leak, try_fix(entry, entry.repaired, folder / "fixed"))
     except NoProgram as error:
         return Row(entry, version, None, None, f"not run: {error}")
-    except (AssertionError, subprocess.CalledProcessError) as error:
+    except (AssertionError, KeyError, subprocess.CalledProcessError) as error:
         reason = str(error).strip().splitlines()
         return Row(entry, version, leak, None, f"failed: {reason[-1][:120] if reason else type(error).__name__}")
 
@@ -125,15 +128,14 @@ def _cells(row: Row) -> list[str]:
     entry, leak, fix = row.entry, row.leak, row.fix
     cells = [f"`{entry.name}`", entry.runtime, f"{entry.library} {row.version}".strip(), mistake(entry)]
     if leak is None:
-        cells += [row.missing, *[""] * 4]
+        cells += [row.missing, *[""] * 5]
     else:
         # Of two causes the numbers tell which is how often.
         causes = [f"`{cause}`" + (f" {n}" if len(leak.causes) > 1 else "") for cause, n in leak.causes.items()]
         cells += [f"{leak.found} of {entry.count}", ", ".join(causes), _yes(leak.causes == entry.leak["causes"])]
-        cells += [_yes(leak.age_is_true), ", ".join(leak.hints)]
-    # Without a hint the report names the page of the runtime, which leads there.
-    named = leak is None or entry.page in leak.advice
-    cells.append(f"`{entry.page}`" + ("" if named else f", by `runtime.{entry.runtime}`"))
+        named = [page for page in leak.advice if page.startswith(("library.", "runtime."))][:1]
+        cells += [_yes(leak.age_is_true), ", ".join(leak.hints), "".join(f"`{page}`" for page in named)]
+    cells.append(f"`{entry.page}`")
     if fix is None:
         return [*cells, "" if leak is None else row.missing, ""]
     return [*cells, f"{fix.left} of {fix.ended} after {fix.after_s:.1f} s", _yes(fix.is_proven(entry))]
@@ -154,7 +156,7 @@ def document(rows: Sequence[Row]) -> str:
     ran = [row for row in rows if not row.missing.startswith("not run")]
     told = f"Written by `{COMMAND}` on {today}. Machine: {machine}, Python {platform.python_version()}.\n"
     held = sum(row.holds for row in ran)
-    counted = f"{len(rows)} programs, {len(ran)} of them run; {held} of these leaked and drained as told.\n"
+    counted = f"Programs: {len(rows)}. Run here: {len(ran)}. Leaked and drained as told: {held}.\n"
     lines = [_line(cells) for cells in (COLUMNS, ["---"] * len(COLUMNS), *map(_cells, rows))]
     return "\n".join([_INTRODUCTION, told, counted, *lines, "", _TRYING])
 

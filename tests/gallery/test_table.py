@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from entry import ENTRIES, Entry
+from exhibit import version_of
 from table import COLUMNS, DOCUMENT, Row, document, mistake
+from toolchains import NoProgram
 from trial import Fix, Leak
 
 TRY = Path(__file__).with_name("try_program.py")
@@ -38,7 +40,15 @@ def test_the_table_has_the_page_and_the_mistake_of_each(entry: Entry) -> None:
     row = dict(zip(COLUMNS, rows_of(DOCUMENT.read_text(encoding="utf-8"))[entry.name], strict=True))
     assert mistake(entry)
     assert row["mistake"] == mistake(entry)
-    assert f"`{entry.page}`" in row["page"]
+    assert row["page of the fix"] == f"`{entry.page}`"
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda one: one.name)
+def test_a_library_tells_its_version(entry: Entry) -> None:
+    try:
+        assert re.search(r"\d+\.\d+", version_of(entry))
+    except NoProgram as reason:
+        pytest.skip(str(reason))
 
 
 def test_a_row_that_holds() -> None:
@@ -47,7 +57,7 @@ def test_a_row_that_holds() -> None:
     cells = dict(zip(COLUMNS, rows_of(document([row]))[ONE.name], strict=True))
     assert cells["library or server"] == "requests 2.34.2"
     assert (cells["leak found"], cells["cause"], cells["cause right"]) == ("20 of 20", "`unread_data`", "yes")
-    assert cells["page"] == "`library.requests`, by `runtime.python`"
+    assert (cells["the report names"], cells["page of the fix"]) == ("`runtime.python`", "`library.requests`")
     assert (cells["left after the fix"], cells["fix proven"]) == ("0 of 20 after 0.3 s", "yes")
 
 
@@ -69,12 +79,12 @@ def test_a_row_that_holds() -> None:
 def test_a_row_that_does_not_hold(leak: Leak, fix: Fix | None) -> None:
     row = Row(ONE, "", leak, fix, "" if fix else "failed: no line 'ready'")
     assert not row.holds
-    assert "1 of them run; 0 of these" in document([row])
+    assert "Run here: 1. Leaked and drained as told: 0." in document([row])
 
 
 def test_what_cannot_be_had_is_in_the_table_with_its_reason() -> None:
     text = document([Row(ONE, "", None, None, "not run: java is not installed")])
-    assert "1 programs, 0 of them run" in text
+    assert "Programs: 1. Run here: 0." in text
     assert rows_of(text)[ONE.name][4:6] == ["not run: java is not installed", "-"]
 
 
