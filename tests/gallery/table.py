@@ -55,8 +55,8 @@ Each runs on a stage of its own (new network, process and mount namespaces) agai
 
 The table was made by a run: lastack probed the leaking program (how many of the leaked sockets it found, the cause that
 it reported, whether its age bracket held the moment that the peer itself wrote down, what the process shows of its
-libraries), then the fixed one took the same load. Where a process shows nothing of its library, the report names the page
-of the runtime, and that names the candidates and how to decide between them.
+libraries), then the fixed one took the same load. Where a process shows nothing of its library, the report names the
+page of the runtime, and that names the candidates and how to decide between them.
 """
 
 _TRYING = """\
