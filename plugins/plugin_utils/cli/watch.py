@@ -22,6 +22,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render import unseen
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     CAUSE_WORDS,
     age,
+    cause_words,
     clean,
     count,
     data,
@@ -115,7 +116,7 @@ def _offender(offender: Report) -> str:
     words = [
         count(offender.get("count")),
         age(data(offender, "age_s")),
-        CAUSE_WORDS.get(cause, CAUSE_WORDS["unknown"]),
+        cause_words(cause if cause in CAUSE_WORDS else "unknown", offender.get("role")),
         f"descriptors {use}" if use else "",
     ]
     return f"worst: {clean(offender.get('app'))} " + ", ".join(word for word in words if word)

@@ -24,6 +24,7 @@ __all__ = [
     "REMEDY_WORDS",
     "SEVERITIES",
     "age",
+    "cause_words",
     "clean",
     "count",
     "data",
@@ -115,6 +116,12 @@ def rows(mapping: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
     """The objects of the list under ``key``; none if it is missing, null or of another type."""
     value = mapping.get(key)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def cause_words(cause: str, role: object = None) -> str:
+    """A cause in a few words; a server has no pool whose connections could idle."""
+    words = CAUSE_WORDS.get(cause, cause)
+    return words.replace("idle pool", "end not noticed") if role == "server" else words
 
 
 def dominant_cause(causes: Mapping[str, int]) -> str:

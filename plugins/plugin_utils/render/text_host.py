@@ -14,9 +14,9 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render import trends
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import Ledger, step
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.loaded import loaded_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
-    CAUSE_WORDS,
     LEAK_SENTENCE,
     age,
+    cause_words,
     count,
     data,
     dominant_cause,
@@ -141,7 +141,7 @@ def _close_wait(screen: Screen, report: Mapping[str, Any], ledger: Ledger) -> No
             Span(facts.app_label(app), "bold"),
             count(app.get("count")),
             age(app.get("age_s")),
-            CAUSE_WORDS.get(cause := dominant_cause(data(app, "causes")), cause),
+            cause_words(dominant_cause(data(app, "causes")), app.get("role")),
             _descriptors(data(app, "descriptors")),
         ]
         for app in shown
@@ -187,7 +187,7 @@ def _notes(app: Mapping[str, Any], ledger: Ledger) -> list[list[Span]]:
         parts.append("◀ at 100 % every accept() and open() fails")
     causes = data(app, "causes")
     cause = dominant_cause(causes)
-    parts += [f"{count(causes[other])} {CAUSE_WORDS.get(other, other)}" for other in causes if other != cause]
+    parts += [f"{count(causes[other])} {cause_words(other, app.get('role'))}" for other in causes if other != cause]
     page = page_of(causes)
     finding = ledger.take(page, app.get("app")) or ledger.take("close_wait.", app.get("app"))
     return [[Span(" · ".join(parts))], loaded_line(app), ledger.step_of(app, finding, page)]
