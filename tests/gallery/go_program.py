@@ -12,9 +12,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
+
+# A program of the stage has only its own folder on the path.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from debian_programs import NoProgram, unpacked
 from tool_cache import cache_folder, locked
@@ -22,6 +27,7 @@ from tool_cache import cache_folder, locked
 __all__ = ["binary", "go_root"]
 
 _PACKAGES = ("golang-go", "golang-1.19-go", "golang-1.19-src")
+_FLAGS = ("-trimpath",)
 _BUILD_S = 600
 
 
@@ -34,7 +40,7 @@ def go_root() -> Path:
     go = unpacked("go", *_PACKAGES)
     root = Path(_go(go, None, "env", "GOROOT").strip()) if go.parent.parent == Path("/usr") else go.resolve().parents[1]
     # What takes long is done before a program has to answer in time.
-    _go(go, root, "build", "net/http")
+    _go(go, root, "build", *_FLAGS, "encoding/json", "net/http")
     return root
 
 
@@ -44,14 +50,17 @@ def binary(root: Path, source: Path, name: str, *, stripped: bool) -> Path:
     Raises:
         NoProgram: it does not compile; the message is the compiler's.
     """
-    flags = ["-trimpath", *(["-ldflags=-s -w"] if stripped else [])]
+    flags = [*_FLAGS, *(["-ldflags=-s -w"] if stripped else [])]
     key = hashlib.sha256(f"{(root / 'VERSION').read_text('ascii')} {flags} ".encode() + source.read_bytes())
     folder = cache_folder("go") / "programs"
     folder.mkdir(exist_ok=True)
     path = folder / key.hexdigest()[:16] / name
     with locked(folder):
         if not path.exists():
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            # Who was killed while it built has left its folder; nobody else builds now.
+            for left in folder.glob("building-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as scratch:
                 made = Path(scratch) / name
                 _go(root / "bin" / "go", root, "build", *flags, "-o", str(made), str(source))
                 path.parent.mkdir(exist_ok=True)
