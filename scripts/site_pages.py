@@ -49,6 +49,7 @@ _REMEDIES = {
 #: Files of the project that are a page each: path, place on the site, words in the navigation.
 _FILES = (
     ("docs/gallery.md", "gallery.md", "Gallery"),
+    ("docs/tickets.md", "guides/tickets.md", "Tickets"),
     ("docs/agent.md", "guides/agent.md", "The agent"),
     ("roles/tcp_baseline/README.md", "guides/tcp_baseline.md", "Role tcp_baseline"),
     ("roles/tcp_agent/README.md", "guides/tcp_agent.md", "Role tcp_agent"),

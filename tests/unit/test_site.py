@@ -68,6 +68,12 @@ def test_every_page_is_there(documents: dict[str, Document]) -> None:
     assert set(site_pages.KIND_TITLES) == set(KINDS)
 
 
+def test_every_document_is_on_the_site() -> None:
+    placed = {path for path, __, __ in site_pages._FILES}
+    written = [*(ROOT / "docs").glob("*.md"), *(ROOT / "roles").glob("*/README.md"), *ROOT.glob("*.md")]
+    assert {str(path.relative_to(ROOT)) for path in written} - placed == {"README.md"}
+
+
 def test_a_page_says_what_explain_prints(documents: dict[str, Document]) -> None:
     for name in page_ids():
         told = " ".join("".join(documents[f"explain/{name}.html"].words).split())
