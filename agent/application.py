@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.lastack.linux.agent.forecast import DescriptorSeries
 from ansible_collections.lastack.linux.agent.records import LEAK, POOL, STUCK, WATCHING, Trend
 from ansible_collections.lastack.linux.agent.samples import Samples, evenly, theil_sen
-from ansible_collections.lastack.linux.agent.tally import Spell, Tally, patience_of, sum_of
+from ansible_collections.lastack.linux.agent.tally import FAR_MORE, Spell, Tally, patience_of, sum_of
 from ansible_collections.lastack.linux.agent.trend import (
     BUSY,
     ENDED,
@@ -182,6 +182,11 @@ class Application:
             self.at_once = False
         if process is not None:
             self.process = process
+        if self.at_once or restarted:
+            # So few that left alone, of all that were there to the end, say nothing of those of the next process.
+            self.lives = {
+                name: [] if len(departed) >= FAR_MORE * len(known) else known for name, known in self.lives.items()
+            }
         if restarted:
             self.passes = 0
             self.samples.clear()
@@ -260,13 +265,20 @@ class Application:
         tallies = {name: Tally() for name in GROUPS}
         known_busy = sum(spell.busy_s is not None for spell in self.sockets.values())
         half_closes = known_busy > 0 and known_busy >= _BUSY_SHARE * len(self.sockets)
-        patience = {name: patience_of(lives.get(LIVES.get(name, ""))) for name in GROUPS}
+        patience = {name: self._patience(LIVES.get(name, ""), lives, now) for name in GROUPS}
         for spell, ages in self._ages(members, now).items():
             watched_s = now - spell.first_seen_s
             group = IDLE if half_closes and spell.group == MAYBE else spell.group
             old = 0 if watched_s < patience[group] else sum(age_s >= limits.min_age_s for age_s in ages)
             tallies[group].add(spell, len(ages), old, max(ages), now)
         return tallies
+
+    def _patience(self, kind: str, lives: Mapping[str, float | None], now: float) -> float:
+        life_s = lives.get(kind)
+        if life_s is None:
+            return 0.0
+        alike = (now - spell.first_seen_s for spell in self.sockets.values() if LIVES.get(spell.group) == kind)
+        return patience_of(life_s, len(self.lives[kind]), sum(watched_s > life_s for watched_s in alike))
 
     def _ages(self, members: Mapping[SocketKey, Member], now: float) -> dict[Spell, list[float]]:
         """Return the least age of each socket, those that came together in one list."""

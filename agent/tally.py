@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from ansible_collections.lastack.linux.agent.trend import PATIENCE, Group
 
-__all__ = ["Spell", "Tally", "patience_of", "sum_of"]
+__all__ = ["FAR_MORE", "Spell", "Tally", "patience_of", "sum_of"]
+
+FAR_MORE = 10
+"""Of two numbers of sockets, the greater by so many times makes the other one an exception."""
 
 
 class Spell(NamedTuple):
@@ -76,6 +79,13 @@ def sum_of(*tallies: Tally) -> Tally:
     return total
 
 
-def patience_of(life_s: float | None) -> float:
-    """Return for how many seconds a socket must have been watched to have outstayed those that left."""
-    return 0.0 if life_s is None else PATIENCE * life_s
+def patience_of(life_s: float | None, left: int = 1, outlived: int = 0) -> float:
+    """Return for how many seconds a socket must have been watched to have outstayed those that left.
+
+    ``left`` sockets lived ``life_s`` at most, and ``outlived`` have been here for longer. Where those are far more,
+    the few that left say nothing of them: a peer that uses a port again resets the old connection (RFC 9293, 3.10.7.4;
+    the kernel forgets the socket, and the program keeps its descriptor).
+    """
+    if life_s is None:
+        return 0.0
+    return life_s if outlived >= FAR_MORE * left else PATIENCE * life_s

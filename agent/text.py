@@ -12,7 +12,6 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean impor
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import (
     format_age,
     format_count,
-    format_percent,
     plural,
 )
 
@@ -123,10 +122,11 @@ def _status_lines(document: Mapping[str, Any], silent_s: float | None, published
         else (f" (wanted: {document['configured_interval_s']:g} s; longer to keep to the CPU budget)")
     )
     yield f"  looks       every {document['interval_s']:g} s{stretched}, {plural(document['passes'], 'look')} so far"
-    share = 100 * document["cpu_s"] / document["running_s"] if document["running_s"] else None
+    # Its start is in it: a young agent shows more than it takes later.
+    share = f"{100 * document['cpu_s'] / document['running_s']:.2f} %" if document["running_s"] else "?"
     memory = document["resident_bytes"]
     yield (
-        f"  costs       {format_percent(share)} of one core (budget {document['cpu_budget_percent']:g} %),"
+        f"  costs       {share} of one core since its start (budget {document['cpu_budget_percent']:g} %),"
         f" {document['cpu_pass_s']:.3f} CPU s the last pass,"
         f" {'unknown memory' if memory is None else f'{memory / 2**20:.1f} MiB'}"
     )

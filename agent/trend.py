@@ -251,6 +251,10 @@ def _until_known(seen: Evidence, limits: Thresholds) -> tuple[float, str]:
         more = max(0, limits.leak_arrivals - program.arrived) * seen.interval_s
         ages = max(0.0, limits.min_age_s - program.second_s) if program.arrived > 1 else limits.min_age_s
         by_growth = max(more, ages, (limits.leak_passes - seen.passes) * seen.interval_s)
+        if program.life_s is not None:
+            # As long as it takes until so many have outstayed those that left.
+            outstay_s = PATIENCE * program.life_s - program.longest_look_s + limits.leak_arrivals * seen.interval_s
+            by_growth = max(by_growth, outstay_s, seen.interval_s)
         if seen.since_growth_s <= 2 * seen.interval_s:
             return by_growth, "they grow, and it is not proven yet that they stay"
     text = f"they may still drain until the oldest is {_duration(_stay_s(limits))} old"

@@ -326,6 +326,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", action="append", choices=groups, help="run only this group (may be repeated)")
     parser.add_argument("--summary", type=Path, help="write the outcomes as JSON here, too")
     options = parser.parse_args(arguments)
+    # A shell's background job starts with Ctrl-C ignored, and the programs under test would ignore it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     wanted = [suite for suite in suites() if not options.only or suite.group in options.only]
     install_programs(wanted)
     outcomes = [run_suite(suite) for suite in wanted]

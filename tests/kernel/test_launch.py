@@ -46,14 +46,16 @@ def wait_for(condition: object, seconds: float = 20.0) -> bool:
 
 
 @pytest.fixture
-def hangup_ends() -> Iterator[None]:
-    """Undo what ``nohup`` around the tests does: an ignored SIGHUP would be ignored by the programs under test, too."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_end() -> Iterator[None]:
+    """Undo what ``nohup`` and a shell's background job do: the programs under test would ignore what they ignore."""
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, hangup)
+    signal.signal(signal.SIGINT, interrupt)
 
 
-@pytest.mark.usefixtures("hangup_ends")
+@pytest.mark.usefixtures("signals_end")
 @pytest.mark.parametrize("where", [[], ["--outside"]], ids=["inside", "outside"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_all_ends_with_the_launcher(tmp_path: Path, where: list[str], number: signal.Signals) -> None:

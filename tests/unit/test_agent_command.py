@@ -218,7 +218,7 @@ def test_status_says_what_it_watches_and_costs() -> None:
         f"lastack-agent {VERSION} runs (pid 4711), watching since 2026-01-01T00:00:00Z.",
         "  watches     2,400 CLOSE_WAIT sockets of 3 applications: leak 1, pool 2",
         "  looks       every 42 s (wanted: 15 s; longer to keep to the CPU budget), 240 looks so far",
-        "  costs       <1 % of one core (budget 0.5 %), 0.210 CPU s the last pass, 20.0 MiB",
+        "  costs       0.42 % of one core since its start (budget 0.5 %), 0.210 CPU s the last pass, 20.0 MiB",
         "  written     2026-01-01T01:00:00Z, 30 s ago: fact, journal",
         "  published   the fact of 30 s ago",
         "  left out    7 sockets, 0 applications",

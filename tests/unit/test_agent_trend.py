@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -236,6 +237,37 @@ def test_a_restart_begins_anew() -> None:
     found = runs(verdicts(follow(restarted_leak, 3, 115, soft_limit=None)))
     assert found.count(LEAK) == 3
     assert POOL not in found
+
+
+def reset_leak(program: programs.Program) -> programs.Steps:
+    """A leak behind a proxy that uses its ports again: now and then the kernel resets an old connection."""
+    chance = program.random
+    rate, share = chance.uniform(0.2, 2.0), chance.uniform(0.002, 0.01)
+    cause = chance.choice(programs.LEAKY)
+    at_s, restart_after = 0.0, chance.randint(12, 60)
+    at_s, index, span = 0.0, 0, (yield)
+    at_s = span[0]
+    while True:
+        while at_s < span[1]:
+            life_s = chance.uniform(60, 130) if chance.random() < share else math.inf
+            program.open(at_s, cause, life_s=life_s)
+            at_s += 1 / rate
+        index += 1
+        if index % restart_after == 0:
+            program.restart()
+        span = yield
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_few_that_are_reset_make_no_pool_of_a_leak(seed: int) -> None:
+    """Also after a restart of its process, which knows of them."""
+    said = follow(reset_leak, seed, 120, soft_limit=None)
+    found = [(one.pid, one.trend.verdict) for one in said if one.trend is not None]
+    assert POOL not in {verdict for __, verdict in found}
+    for pid in {pid for pid, __ in found}:
+        of_it = [verdict for one, verdict in found if one == pid]
+        if len(of_it) >= 2 * WITHIN:
+            assert LEAK in of_it[: 2 * WITHIN]
 
 
 def test_a_leak_that_stops_remains_one_while_its_sockets_do() -> None:

@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import datetime
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import leftovers
+import pytest
 import soak
 from test_all import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CHILD = "import subprocess, sys; subprocess.run(['sleep', '60'], env={})"
+
+
+@pytest.fixture
+def _heeds_ctrl_c() -> Iterator[None]:
+    """As ``main`` does: these tests, too, may run in a shell's background job, which ignores Ctrl-C."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 def test_processes_of_a_run_are_found_also_those_that_lost_its_environment() -> None:
@@ -43,6 +54,7 @@ def test_files_and_changes_of_the_machine_are_found(tmp_path: Path) -> None:
     assert not any(one.startswith("process") for one in left)
 
 
+@pytest.mark.usefixtures("_heeds_ctrl_c")
 def test_a_step_that_takes_too_long_is_ended_as_by_ctrl_c(tmp_path: Path) -> None:
     script = "import time, pathlib, sys\ntry: time.sleep(60)\nfinally: pathlib.Path(sys.argv[1]).touch()\n"
     status = soak.Clock(minutes=1).run([sys.executable, "-c", script, str(tmp_path / "ended")], {}, limit_s=3)
@@ -50,6 +62,7 @@ def test_a_step_that_takes_too_long_is_ended_as_by_ctrl_c(tmp_path: Path) -> Non
     assert (tmp_path / "ended").exists()
 
 
+@pytest.mark.usefixtures("_heeds_ctrl_c")
 def test_no_step_starts_after_the_end() -> None:
     assert soak.Clock(minutes=0).run(["sleep", "60"], {}, limit_s=60) == 124
 
