@@ -11,14 +11,11 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"time"
 )
-
-var client = &http.Client{Timeout: 30 * time.Second}
 
 // docs: begin
 func price(url string) (float64, error) {
-	response, err := client.Get(url)
+	response, err := http.Get(url)
 	if err != nil {
 		return 0, err
 	}
