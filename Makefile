@@ -57,6 +57,9 @@ molecule: dev ## every scenario below molecule/ (root); one alone: .venv/bin/mol
 packages: dev ## build wheel, sdist and collection, look into each, install and use each
 	@scripts/check-packages
 
+site: dev ## the documentation site in build/site, every link checked
+	@.venv/bin/python scripts/build_site.py
+
 bench: dev ## 200,000 sockets in a private namespace, ratios against ss and others (root, minutes)
 	@.venv/bin/python bench/run.py $(BENCH_ARGS)
 

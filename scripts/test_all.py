@@ -145,7 +145,7 @@ def suites() -> list[Suite]:
             "3.11",
             "--config-file=tests/mypy.ini",
             f"tests/{folder}",
-            path=f"collections:bench:scripts:tests/hosts:tests/programs:tests/{folder}",
+            path=f"collections:bench:scripts:tests/agent:tests/hosts:tests/programs:tests/{folder}",
         )
         for folder in ("unit", "kernel", "integration", "agent", "gallery", "browser", "hosts", "matrix", "programs")
         if list((ROOT / "tests" / folder).glob("*.py"))
@@ -171,6 +171,7 @@ def suites() -> list[Suite]:
         *tools,
         *imports,
         *sanity,
+        Suite("site", "site", (sys.executable, "scripts/build_site.py")),
         Suite("unit", "unit", paths=("tests/unit",)),
         Suite(
             "kernel",

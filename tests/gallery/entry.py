@@ -11,7 +11,7 @@
 ``runtime``          as the host report says it: ``python``, ``java``, ``node``, ``go``, ``ruby``, ``php``, ``native``
 ``page``             the page of ``lastack explain`` that has the fix, and the lines of the fixed program
 ``suffix``           of the two programs, ``NAME_leaking.SUFFIX`` and ``NAME_fixed.SUFFIX``
-``run``              the command, with ``{program}``, ``{port}``, ``{count}``, ``{folder}``, and a toolchain's ``{word}``
+``run``              the command, with ``{program}``, ``{port}``, ``{count}``, ``{folder}``, a toolchain's ``{word}``
 ``needs``            toolchains (toolchains.py)
 ``server``           true: the program listens and prints its port; the peers connect, ask, and close first
 ``peer``             a client's other end: a command as ``run``; the default is ``closing_server.py``
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
     server: bool = False
     peer: list[str] | None = None
     peer_arguments: list[str] | None = None
-    count: int = 20
+    count: int = 20  # type: ignore[assignment]  # tuple.count is a method, of no use to this record
     settle_s: float = 1.0
 
     @property

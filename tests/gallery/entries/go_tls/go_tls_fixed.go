@@ -1,7 +1,7 @@
 // Copyright (c) 2026 the lastack authors
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Fixed: TLS connections that have been idle for a while are closed.
+// Fixed: a TLS connection that nobody has taken for a while is closed by its timer.
 
 package main
 
@@ -17,47 +17,36 @@ import (
 	"time"
 )
 
+// docs: begin
 type pooled struct {
 	net.Conn
-	lastUsed time.Time
+	expiry *time.Timer
 }
 
 type pool chan pooled
 
-// docs: begin
-func newPool(size int) pool {
-	p := make(pool, size)
-	go p.evict(time.Second) // better less than the server's own time-out
-	return p
+func (p pool) put(connection net.Conn) {
+	p <- pooled{connection, time.AfterFunc(time.Second, func() { connection.Close() })}
 }
 
-func (p pool) evict(maxIdle time.Duration) {
-	for range time.Tick(maxIdle / 4) {
-		for left := len(p); left > 0; left-- {
-			connection := <-p
-			if time.Since(connection.lastUsed) < maxIdle {
-				p <- connection
-			} else {
-				connection.Close()
+func (p pool) get(address string) (net.Conn, error) {
+	for {
+		select {
+		case idle := <-p:
+			if idle.expiry.Stop() { // else it has been closed: take the next
+				return idle.Conn, nil
 			}
+		default:
+			return tls.Dial("tcp", address, nil)
 		}
 	}
 }
 
 // docs: end
 
-func (p pool) get(address string) (net.Conn, error) {
-	select {
-	case idle := <-p:
-		return idle.Conn, nil
-	default:
-		return tls.Dial("tcp", address, nil)
-	}
-}
-
 func main() {
 	count, _ := strconv.Atoi(os.Args[2])
-	prices, busy := newPool(count), make([]net.Conn, count)
+	prices, busy := make(pool, count), make([]net.Conn, count)
 	for number := range busy {
 		busy[number], _ = prices.get("127.0.0.1:" + os.Args[1])
 		fmt.Fprint(busy[number], "GET /price/ HTTP/1.1\r\nHost: shop.example\r\n\r\n")
@@ -65,7 +54,7 @@ func main() {
 	for _, connection := range busy {
 		if answer, err := http.ReadResponse(bufio.NewReader(connection), nil); err == nil {
 			io.Copy(io.Discard, answer.Body)
-			prices <- pooled{connection, time.Now()}
+			prices.put(connection)
 		}
 	}
 	time.Sleep(700 * time.Millisecond) // the server closes what has been idle for 300 ms

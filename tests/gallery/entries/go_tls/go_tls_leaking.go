@@ -17,32 +17,33 @@ import (
 	"time"
 )
 
+// docs: begin
 type pooled struct {
 	net.Conn
-	lastUsed time.Time
 }
 
 type pool chan pooled
 
-// docs: begin
-func newPool(size int) pool {
-	return make(pool, size)
+func (p pool) put(connection net.Conn) {
+	p <- pooled{connection}
+}
+
+func (p pool) get(address string) (net.Conn, error) {
+	for {
+		select {
+		case idle := <-p:
+			return idle.Conn, nil
+		default:
+			return tls.Dial("tcp", address, nil)
+		}
+	}
 }
 
 // docs: end
 
-func (p pool) get(address string) (net.Conn, error) {
-	select {
-	case idle := <-p:
-		return idle.Conn, nil
-	default:
-		return tls.Dial("tcp", address, nil)
-	}
-}
-
 func main() {
 	count, _ := strconv.Atoi(os.Args[2])
-	prices, busy := newPool(count), make([]net.Conn, count)
+	prices, busy := make(pool, count), make([]net.Conn, count)
 	for number := range busy {
 		busy[number], _ = prices.get("127.0.0.1:" + os.Args[1])
 		fmt.Fprint(busy[number], "GET /price/ HTTP/1.1\r\nHost: shop.example\r\n\r\n")
@@ -50,7 +51,7 @@ func main() {
 	for _, connection := range busy {
 		if answer, err := http.ReadResponse(bufio.NewReader(connection), nil); err == nil {
 			io.Copy(io.Discard, answer.Body)
-			prices <- pooled{connection, time.Now()}
+			prices.put(connection)
 		}
 	}
 	time.Sleep(700 * time.Millisecond) // the server closes what has been idle for 300 ms

@@ -1,7 +1,8 @@
 // Copyright (c) 2026 the lastack authors
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Fixed: the body is read to its end and thrown away, so Node sees the end of the connection, too.
+// Fixed: who gives up at the time-out destroys the request, and its connection with it.
+// Fixed: who gives up at the time-out destroys the request, and its connection with it.
 
 import http from 'node:http';
 
@@ -11,10 +12,11 @@ const agent = new http.Agent({ keepAlive: true, keepAliveMsecs: 30_000 });
 // docs: begin
 function isUp(url) {
   return new Promise((resolve, reject) => {
-    const request = http.get(url, { agent }, (response) => {
-      response.resume();
+    const request = http.get(url, { agent, timeout: 1000 }, (response) => {
       resolve(response.statusCode === 200);
     });
+    request.on('timeout', () => request.destroy());
+    request.on('timeout', () => request.destroy());
     request.on('error', reject);
   });
 }

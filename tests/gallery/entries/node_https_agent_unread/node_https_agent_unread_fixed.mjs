@@ -1,7 +1,7 @@
 // Copyright (c) 2026 the lastack authors
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Fixed: the body is read to its end and thrown away, so Node sees the end of the connection, too.
+// Fixed: the response is destroyed, and its connection with it.
 
 import https from 'node:https';
 
@@ -12,7 +12,7 @@ const agent = new https.Agent({ keepAlive: true, keepAliveMsecs: 30_000 });
 function isUp(url) {
   return new Promise((resolve, reject) => {
     const request = https.get(url, { agent }, (response) => {
-      response.resume();
+      response.destroy();
       resolve(response.statusCode === 200);
     });
     request.on('error', reject);
