@@ -67,9 +67,16 @@ class Section:
         self.peers = Tally()
         self.local_ports = Tally()
         self._last_host: str | None = None
+        self._accepted = 0
+
+    @property
+    def served(self) -> bool:
+        """Whether most of these sockets were accepted by the program: then it has no pool that could forget them."""
+        return 2 * self._accepted > self.count
 
     def add(self, host: str, problem: Problem) -> None:
         """Take one problem of this finding."""
+        self._accepted += problem.number if problem.program.get("role") == "server" else 0
         self.severity = min(self.severity, problem.severity, key=SEVERITIES.index)
         self.count += problem.number
         self.causes.update(problem.causes)

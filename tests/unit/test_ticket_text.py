@@ -110,7 +110,7 @@ def test_without_a_hint_the_ticket_brings_the_candidates(monkeypatch: pytest.Mon
         )
     assert shown == {
         "client": ["okhttp", "java_net_http"],
-        "server": ["nginx", "okhttp", "java_net_http"],
+        "server": ["nginx"],
         "mixed": ["okhttp", "java_net_http", "nginx"],
     }
 
@@ -253,7 +253,8 @@ def test_no_line_of_a_ticket_is_a_command_to_a_tracker(text: str) -> None:
         shown = render_ticket(ticket_id(found.key), found, fleet_of({f"web{text}": changed(value, text)}))
         outside = re.sub(r"^```.*?^```$", "", shown, flags=re.DOTALL | re.MULTILINE)
         assert not [line for line in outside.splitlines() if line.lstrip().startswith(("/", CANARY))]
-        assert all(character.isprintable() or character == "\n" for character in shown)
+        # Tabs are those of the pages' own code.
+        assert all(character.isprintable() or character in "\n\t" for character in shown)
 
 
 def test_evidence_that_is_not_checked_by_the_schema_does_no_harm() -> None:

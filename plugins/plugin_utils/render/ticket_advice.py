@@ -132,7 +132,8 @@ def _candidates(evidence: AppEvidence, pages: list[str]) -> list[str]:
     if roles == {"client"}:
         found = [name for name in found if name not in _SERVERS]
     elif roles == {"server"}:
-        found.sort(key=lambda name: name not in _SERVERS)
+        # Most runtimes have no page of their server libraries: then a client's is better than none.
+        found = [name for name in found if name in _SERVERS] or found
     return found[:_CANDIDATES]
 
 

@@ -80,8 +80,8 @@ _WANTED = {
     " times: a socket that is just being closed is gone at the second look.",
     "close_wait.unread_body": "No socket in CLOSE_WAIT with a Recv-Q above 1 is there both times, and `lastack probe`"
     " does not list it.",
-    "close_wait.idle_pool": "Connections that the peer has closed leave within the pool's own eviction time, also while"
-    " the program is idle; none is older than that.",
+    "close_wait.idle_pool": "Connections that the peer has closed leave within the pool's own eviction time (in a server:"
+    " the time-out of its reads), also while the program is idle; none is older than that.",
     "close_wait.stuck_accept": "The listener's Recv-Q is 0 or near it, and no line of CLOSE_WAIT stands without a"
     " process.",
     "close_wait.inherited": "Each line of `ss` names one program only behind `users:`.",

@@ -49,6 +49,8 @@ _HEADLINES: Mapping[str, Callable[[Section], str]] = {
 
 def headline(section: Section) -> str:
     """Return what is wrong in half a line: "2,204 sockets in CLOSE_WAIT, never closed"."""
+    if section.finding == "close_wait.idle_pool" and section.served:
+        return f"{plural(section.count, 'socket')} in CLOSE_WAIT, accepted, and their end not noticed"
     return _HEADLINES[section.finding](section)
 
 
