@@ -80,14 +80,22 @@ def test_restless_host(stage: Stage) -> None:
         agent.wait_for(lambda look: len({one["namespace"] for one in look.fact["offenders"]}) > 1)
 
 
+def change(rows: list[tuple[int, int]]) -> float:
+    """How much the resident memory has changed from the first of these looks to the last, by the line through all."""
+    slope, start = statistics.linear_regression([row[0] for row in rows], [row[1] for row in rows])
+    first, last = start + slope * rows[0][0], start + slope * rows[-1][0]
+    print(f"look {rows[0][0]}: {first:.0f} KiB, look {rows[-1][0]}: {last:.0f} KiB")  # noqa: T201
+    return last / first - 1
+
+
 @pytest.mark.soak
 def test_memory_over_a_day(stage: Stage) -> None:
+    """The allocators' pools still fill up in some steps after the tables are full; then nothing grows."""
     with Agent(stage, CONFIGURATION) as agent:
         start_restless(stage, 0.08)
         agent.wait_for(lambda look: look)
         rows = [row for row in watch(agent, DAY, 720) if row[0] >= SETTLED]
-        slope, start = statistics.linear_regression([row[0] for row in rows], [row[1] for row in rows])
-        first, last = start + slope * SETTLED, start + slope * DAY
-        print(f"{len(rows)} samples, {first:.0f} KiB at look {SETTLED}, {last:.0f} KiB at look {DAY}")  # noqa: T201
-        assert last < first * 1.01, (first, last, rows[:: len(rows) // 20])
+        whole, later = change(rows), change([row for row in rows if row[0] >= DAY / 2])
+        assert whole < 0.05, rows[:: len(rows) // 20]
+        assert later < 0.01, rows[:: len(rows) // 20]
         check_word(agent)
