@@ -24,6 +24,9 @@ __all__ = ["HOSTS_SHOWN", "AppEvidence", "Section", "Tally"]
 HOSTS_SHOWN = 20
 """Hosts that a ticket names, worst first; the others are counted."""
 
+_INHERITED = "close_wait.inherited"
+_NEARLY_ALL = 0.9
+_YOUNG_S = 60.0
 _DISTINCT = 50
 _LONGEST = 256
 _FACTS = ("user", "unit", "exe", "container", "runtime", "role")
@@ -151,13 +154,30 @@ class AppEvidence:
         self.worst.add((-severity, sockets + dead, max(problem.number for problem in problems)), host, row)
         self._look(host, report)
 
+    @property
+    def held_twice(self) -> bool:
+        """Whether another program holds nearly all of these sockets, too: then nothing mends before that is."""
+        shared = self._sections.get(_INHERITED)
+        return shared is not None and shared.count > 0 and shared.count >= _NEARLY_ALL * self.sockets
+
+    @property
+    def young(self) -> bool:
+        """Whether even the oldest is too young to tell a leak from connections that are about to be closed."""
+        most = (self.oldest or {}).get("at_most")
+        return most is not None and most < _YOUNG_S
+
     def sections(self) -> list[Section]:
-        """Return the findings, worst first; what other programs inherited after what leaks by itself."""
+        """Return the findings, worst first; what other programs inherited after what leaks by itself.
+
+        Where another program holds nearly all of the same sockets, that is the first: no other change acts before it.
+        """
+        first = self.held_twice
         return sorted(
             self._sections.values(),
             key=lambda one: (
+                not (first and one.finding == _INHERITED),
                 SEVERITIES.index(one.severity),
-                one.finding == "close_wait.inherited",
+                one.finding == _INHERITED,
                 -one.count,
                 one.finding,
             ),
@@ -260,6 +280,11 @@ def _row(host: str, report: Mapping[str, Any], problems: Sequence[Problem], sock
         "local_ports": [dict(port) for port in rows(program, "local_ports")][:3],
         "descriptors": {key: use.get(key) for key in ("open", "soft_limit", "used_percent")},
         "growth_per_min": data(program, "trend").get("growth_per_min"),
+        "shared_with": [
+            (other.get("app"), other.get("pid"))
+            for problem in problems
+            for other in rows(problem.program, "shared_with")
+        ][:3],
     }
 
 

@@ -18,9 +18,11 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_advice
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_checks import unseen_lines, verify_lines
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_facts import (
     evidence_lines,
+    heading_lines,
     what_lines,
     where_lines,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_short import short_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +40,8 @@ def render_ticket(ticket_id: str, evidence: AppEvidence, fleet: Mapping[str, Any
     run = data(fleet, "run")
     worst = evidence.worst.ranked()[0]
     parts = [
+        heading_lines(evidence),
+        short_lines(evidence),
         what_lines(evidence, int(data(fleet, "hosts").get("audited") or 0)),
         where_lines(evidence),
         evidence_lines(evidence),
@@ -49,6 +53,9 @@ def render_ticket(ticket_id: str, evidence: AppEvidence, fleet: Mapping[str, Any
         unseen_lines(evidence, fleet),
         [
             "---",
+            "",
+            "`lastack` is the command of those who ran this audit. What it says of this case stands above; further"
+            " pages (`lastack explain …`) and a new look (`lastack probe`) they have.",
             "",
             f"Ticket {code(ticket_id)}, severity {evidence.severity}, from the lastack run {code(run.get('id'))} of"
             f" {moment(run.get('started_at'))}. Every run gives it the same id: update this ticket, open no other.",

@@ -17,7 +17,9 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_pages 
     MEANING,
     USELESS,
     page_or_none,
+    recognised,
     section,
+    with_ports,
     with_process,
 )
 
@@ -28,25 +30,40 @@ if TYPE_CHECKING:
 
 __all__ = ["cause_lines", "change_lines", "process_lines", "useless_lines"]
 
-_LIBRARIES = 3
 _RUNTIMES = 2
-_CANDIDATES = 8
+_CANDIDATES = 3
 _LIBRARY = re.compile(r"\blibrary\.[a-z0-9_]+")
 
 #: What accepts connections; a program that only makes some has its leak elsewhere.
 _SERVERS = ("library.python_servers", "library.nginx", "library.haproxy")
 
+_POSTGRES = "library.psycopg_pool"
+_INHERITED = "close_wait.inherited"
+
+#: Where a program only accepts connections, what its runtime's page says of clients is beside the point.
+_SERVER_PAGES = {"runtime.python": "library.python_servers"}
+
+#: What the page of a library answers better: measured there, where a general list may not hold.
+_LIBRARY_ANSWERS = ("close_wait.leak", "close_wait.idle_pool", "close_wait.unread_body", "close_wait.stuck_accept")
+
+#: An item of a list of fixes that leads to pages which the ticket brings.
+_LEADS_ON = re.compile(
+    r"\n(?:\d\.|-) (?:The lines to change|The same per library[^:\n]*):\s+`lastack explain (?:(?!\n(?:\d\.|-) ).)*",
+    re.DOTALL,
+)
+
 
 def cause_lines(evidence: AppEvidence) -> list[str]:
     """Return a section for each cause, worst first: what it is, by which sockets, and what fixes it."""
-    sections = evidence.sections()
+    sections, known = evidence.sections(), bool(recognised(evidence))
     lines: list[str] = []
     for number, one in enumerate(sections, 1):
         which = f"Cause {number} of {len(sections)}" if len(sections) > 1 else "Cause"
         lines += [f"## {which}: {headline(one)}", "", *_figures(evidence, one), ""]
         lines += [section(one.finding, MEANING) or "There is no page about this finding.", ""]
-        fix = section(one.finding, FIX)
-        lines += [f"What fixes it ({code(one.finding)}):", "", fix, ""] if fix else []
+        fix = _LEADS_ON.sub("", section(one.finding, FIX))
+        if fix and not (known and one.finding in _LIBRARY_ANSWERS):
+            lines += [f"What fixes it ({code(one.finding)}):", "", fix, ""]
     return lines[:-1]
 
 
@@ -73,6 +90,13 @@ def _figures(evidence: AppEvidence, one: Section) -> list[str]:
         "listen.overflow": f"{held}{on_ports} wait for {app} to accept them; the rest is dropped.",
     }
     lines = [said[one.finding]]
+    if one.finding == _INHERITED:
+        lines += _holders(evidence)
+    elif evidence.held_twice and one.finding.startswith("close_wait."):
+        lines += [
+            "These are the sockets of cause 1. What this adds: the program had not closed its own copies either.",
+            "With cause 1 mended this may be gone, for the program may close them in time: look before you change it.",
+        ]
     if len(one.causes) > 1 or any(cause not in CAUSE_WORDS for cause in one.causes):
         ranked = sorted(one.causes.items(), key=lambda item: (-item[1], item[0]))
         shown = ", ".join(f"{count(number)} {CAUSE_WORDS[name]} (`{name}`)" for name, number in ranked)
@@ -80,22 +104,49 @@ def _figures(evidence: AppEvidence, one: Section) -> list[str]:
     return lines
 
 
-def _library_pages(evidence: AppEvidence) -> list[str]:
-    pages = dict.fromkeys(key[3] for key, __ in evidence.ranked_libraries() if key[3].startswith("library."))
-    return [page for page in pages if page_or_none(page)][:_LIBRARIES]
+def _holders(evidence: AppEvidence) -> list[str]:
+    """Which process the other holder is, on the worst host that says it."""
+    for row in evidence.worst.ranked():
+        named = [
+            (app, pid)
+            for app, pid in row["shared_with"]
+            if isinstance(app, str) and isinstance(pid, int) and not isinstance(pid, bool) and pid > 0
+        ]
+        if named:
+            shown = ", ".join(f"{code(app)} (pid {pid})" for app, pid in dict.fromkeys(named))
+            return [
+                f"On {code(row['host'])} it is {shown}: look for what starts it, and repair that"
+                f" place (`ps -o ppid,lstart,args -p {named[0][1]}` names its parent)."
+            ]
+    return []
 
 
 def _pages(evidence: AppEvidence) -> list[str]:
-    """The pages of the libraries that were seen; without any, those of the runtimes."""
+    """The pages of the libraries that were seen; without any, those of the runtimes.
+
+    Where another program holds all of the sockets, no page on closing them is the answer.
+    """
+    if evidence.held_twice and not recognised(evidence):
+        return []
     runtimes = [f"runtime.{name}" for name, __ in evidence.facts["runtime"].ranked()]
-    return _library_pages(evidence) or [page for page in runtimes if page_or_none(page)][:_RUNTIMES]
+    if _serves(evidence):
+        runtimes = [_SERVER_PAGES.get(page, page) for page in runtimes]
+    return recognised(evidence) or [page for page in runtimes if page_or_none(page)][:_RUNTIMES]
+
+
+def _serves(evidence: AppEvidence) -> bool:
+    """Whether the connections are those that the program accepted, or should accept."""
+    roles = {role for role, __ in evidence.facts["role"].ranked()}
+    return roles == {"server"} or evidence.sections()[0].finding == "close_wait.stuck_accept"
 
 
 def change_lines(evidence: AppEvidence) -> list[str]:
     """Return the lines to change, from the pages of the libraries that were seen, else of the runtime."""
     if not (evidence.sockets or evidence.dead):
         return []
-    pages, lines = _pages(evidence), ["## The lines to change", ""]
+    known, pages, lines = recognised(evidence), _pages(evidence), ["## The lines to change", ""]
+    if evidence.held_twice and not known:
+        return [*lines, "They are where the other program is started, not where connections are used: see cause 1."]
     if not pages:
         return [
             *lines,
@@ -103,38 +154,57 @@ def change_lines(evidence: AppEvidence) -> list[str]:
             "could not be read. What fixes it in any language stands above; the peer and the port say which connection",
             "is meant.",
         ]
-    if {one.finding for one in evidence.sections()} == {"close_wait.stuck_accept"}:
+    if evidence.sections()[0].finding == "close_wait.stuck_accept":
         lines.append("What keeps the program from accepting is in its own code or in its server library.")
-    elif _library_pages(evidence):
-        lines.append("These libraries are loaded in the process. That is no proof that one of them leaks: the peer and")
-        lines.append("the port say which client is meant. If it is another one, the cause above holds all the same.")
+    elif known:
+        lines.append("This is loaded in the process, which is no proof that it leaks: the peer and the port say which")
+        lines.append("client is meant. If it is another one, the cause above holds all the same, and its general fixes")
+        lines.append(f"are in `lastack explain {_answered(evidence)}`.")
     else:
         lines.append("Which library holds the connections cannot be seen from outside: these are candidates. The peer")
-        lines.append("and the port say which client is meant.")
+        lines.append("and the port say which one is meant, the imports and the lock file which there are.")
     for page in pages:
         loaded = page_or_none(page)
         title = loaded.title if loaded else page
         lines += ["", f"### {title[:1].upper()}{title[1:]} ({code(page)})"]
         for text in (section(page, MEANING), section(page, FIX)):
             lines += ["", text] if text else []
-    for page in _candidates(evidence, pages):
+        useless = section(page, USELESS) if page in known else ""
+        lines += ["", "### Tried, and does not help", "", useless] if useless else []
+    candidates = [] if known else _candidates(evidence, pages)
+    for page in candidates[:_CANDIDATES]:
         fix, loaded = section(page, FIX), page_or_none(page)
         title = loaded.title if loaded else page
         lines += ["", f"### A candidate: {title} ({code(page)})", "", fix] if fix else []
+    if candidates[_CANDIDATES:]:
+        further = codes([f"lastack explain {page}" for page in candidates[_CANDIDATES:]], len(candidates))
+        lines += ["", f"Further candidates: {further}."]
     return lines
+
+
+def _answered(evidence: AppEvidence) -> str:
+    """The finding whose general fixes the library's page stands for."""
+    findings = [one.finding for one in evidence.sections()]
+    return next((finding for finding in findings if finding in _LIBRARY_ANSWERS), findings[0])
 
 
 def _candidates(evidence: AppEvidence, pages: list[str]) -> list[str]:
     """The libraries that the pages of the runtimes name: the ticket has to bring what its reader cannot look up."""
-    roles = {role for role, __ in evidence.facts["role"].ranked()}
-    named = [name for page in pages for part in (CONFIRM, FIX) for name in _LIBRARY.findall(section(page, part))]
+    runtimes = [page for page in pages if page.startswith("runtime.")]
+    named = [name for page in runtimes for part in (CONFIRM, FIX) for name in _LIBRARY.findall(section(page, part))]
     found = [name for name in dict.fromkeys(named) if name not in pages and page_or_none(name)]
-    if roles == {"client"}:
+    if _serves(evidence):
+        return [name for name in found if name in _SERVERS]
+    if {role for role, __ in evidence.facts["role"].ranked()} == {"client"}:
         found = [name for name in found if name not in _SERVERS]
-    elif roles == {"server"}:
-        # Most runtimes have no page of their server libraries: then a client's is better than none.
-        found = [name for name in found if name in _SERVERS] or found
-    return found[:_CANDIDATES]
+    if _POSTGRES in found:
+        farewell = any("eof_unnoticed_farewell" in one.causes for one in evidence.sections())
+        databases = [text.endswith(":5432") for text, __ in evidence.peers.ranked()]
+        found.remove(_POSTGRES)
+        if databases and all(databases):
+            return [_POSTGRES]
+        found = [_POSTGRES, *found] if farewell or any(databases) else found
+    return found
 
 
 def useless_lines(evidence: AppEvidence) -> list[str]:
@@ -142,10 +212,7 @@ def useless_lines(evidence: AppEvidence) -> list[str]:
     findings = [one.finding for one in evidence.sections()]
     lines = ["## Why no sysctl and no restart fixes it", ""]
     if evidence.sockets:
-        lines += [
-            "A connection leaves CLOSE_WAIT when the program closes its socket, and only then (RFC 9293): the kernel",
-            "waits without any time-out.",
-        ]
+        lines += ["The kernel waits for the program to close, without any time-out (RFC 9293)."]
     if evidence.sockets or evidence.dead:
         lines += [
             "A restart closes everything that the process holds, so it buys time before the descriptors run out.",
@@ -154,8 +221,9 @@ def useless_lines(evidence: AppEvidence) -> list[str]:
     else:
         lines += ["The program decides this by itself; the kernel only shows it. A restart changes nothing."]
     lines.append("")
-    for page in dict.fromkeys([*findings, *_pages(evidence)]):
-        text = section(page, USELESS)
+    known = recognised(evidence)
+    for page in dict.fromkeys([*findings, *(page for page in _pages(evidence) if page not in known)]):
+        text = with_process(section(page, USELESS), pid=evidence.worst.ranked()[0]["pid"], host="")
         if text:
             lines += [f"{code(page)}:", "", text, ""]
     return lines[:-1]
@@ -176,9 +244,10 @@ def process_lines(evidence: AppEvidence, row: Mapping[str, Any]) -> list[str]:
                 f"Inside its container the same process has pid {row['container_pid']}: tools that run there need it."
             ]
     lines += ["lastack runs none of these: some stop the program for a moment, and their output may hold secrets."]
-    lines += ["Ports and addresses in them are examples: the right ones are in the table of evidence.", ""]
+    lines += ["Paths and addresses in them are examples: the right ones are in the table of evidence.", ""]
     for page in dict.fromkeys([*_pages(evidence), *(one.finding for one in evidence.sections())]):
         text = section(page, CONFIRM)
         if text:
+            text = with_ports(text, row)
             lines += [f"{code(page)}:", "", with_process(text, pid=pid, host=host), ""]
     return lines[:-1]

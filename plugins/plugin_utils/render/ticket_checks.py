@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import age_phrase
@@ -28,6 +29,8 @@ _ENOUGH = 10
 """Sockets that would have come back: fewer could be chance."""
 _MIN_AGE_S = 60.0
 _NAMED = 5
+_EPHEMERAL = 32_768
+"""Ports from here on are given out anew (ip-sysctl, ip_local_port_range)."""
 
 
 def waiting_s(row: Mapping[str, Any]) -> float:
@@ -55,7 +58,8 @@ def verify_lines(evidence: AppEvidence, row: Mapping[str, Any]) -> list[str]:
         "## How to verify the fix",
         "",
         f"1. Deploy the change and restart the program on {code(row['host'])}; the old process keeps what it holds.",
-        f"2. Let it do its usual work for {span}. At its earlier pace the leak would show again by then.",
+        f"2. Bring about what led to it: {_trigger(evidence)}.",
+        f"   Then its usual work for {span}: at its earlier pace the leak would show again by then.",
         "3. Run there as root, twice, two minutes apart:",
         "",
         "```sh",
@@ -67,7 +71,10 @@ def verify_lines(evidence: AppEvidence, row: Mapping[str, Any]) -> list[str]:
         unit = shell_word(row["unit"])
         asked = f": `systemctl show --property MainPID --value {unit}`" if unit and "@" not in unit else ""
         lines += [f"PID is the new process, as the host numbers it{asked}.", ""]
-    lines += ["It is fixed when all of this holds:", ""]
+    ports = [int(port) for port in re.findall(r"(?:dst \S+|sport = ):(\d+)", " ".join(_commands(evidence, row)))]
+    if any(port >= _EPHEMERAL for port in ports):
+        lines += ["If such a port has changed with the restart, ask by the new process: `grep pid=` behind `ss`.", ""]
+    lines += ["It is fixed when all of this holds; empty output counts only after traffic, failing requests too:", ""]
     wanted = {one.finding for one in evidence.sections()}
     lines += [f"- {text}" for finding, text in _WANTED.items() if finding in wanted]
     if evidence.trend.result():
@@ -75,13 +82,42 @@ def verify_lines(evidence: AppEvidence, row: Mapping[str, Any]) -> list[str]:
     return [*lines, "- The next audit no longer lists the application under this ticket's id."]
 
 
+_TRIGGERS = {
+    "close_wait.leak": "let the peers end connections (their idle time-out, or a restart of the peer in a test), and"
+    " let requests fail",
+    "close_wait.unread_body": "the same requests, those that fail or are given up too, and wait until the peer has"
+    " ended them (its time-out, or its restart in a test)",
+    "close_wait.idle_pool": "let the pool fill, then let the peer end the connections: wait for longer than its"
+    " idle time-out without a request, or restart it in a test",
+    "close_wait.stuck_accept": "more clients at once than it has workers, and clients that give up early",
+    "close_wait.inherited": "open connections, start the other program, and let the peer end the connections (its idle"
+    " time-out, or its restart in a test)",
+    "fd.dead_sockets": "let connections fail: the peer resets them, or is gone for a while",
+    "time_wait.closed_here": "the load at which it was seen",
+    "listen.overflow": "the load at which it was seen",
+}
+_SERVED = "clients that leave before they are answered, while what the workers wait for is slow"
+_RESTARTED = "restart the database in a test, while the pool is filled and idle"
+
+
+def _trigger(evidence: AppEvidence) -> str:
+    """What has to happen before a fixed program can be told from one that was lucky."""
+    worst = evidence.sections()[0]
+    if worst.finding == "close_wait.idle_pool":
+        if worst.served:
+            return _SERVED
+        if 2 * worst.causes["eof_unnoticed_farewell"] > worst.count:
+            return _RESTARTED
+    return _TRIGGERS[worst.finding]
+
+
 _WANTED = {
     "close_wait.leak": "`lastack probe` does not list it under CLOSE_WAIT, and `ss` prints no line that is there both"
     " times: a socket that is just being closed is gone at the second look.",
     "close_wait.unread_body": "No socket in CLOSE_WAIT with a Recv-Q above 1 is there both times, and `lastack probe`"
     " does not list it.",
-    "close_wait.idle_pool": "Connections that the peer has closed leave within the pool's own eviction time (in a server:"
-    " the time-out of its reads), also while the program is idle; none is older than that.",
+    "close_wait.idle_pool": "Connections that the peer has closed leave within the pool's own eviction time (in a"
+    " server: the time-out of its reads), also while the program is idle; none is older than that.",
     "close_wait.stuck_accept": "The listener's Recv-Q is 0 or near it, and no line of CLOSE_WAIT stands without a"
     " process.",
     "close_wait.inherited": "Each line of `ss` names one program only behind `users:`.",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.ticket_evidence import AppEvidence, Section, Tally
 
-__all__ = ["evidence_lines", "first_seen_words", "headline", "title_of", "what_lines", "where_lines"]
+__all__ = ["evidence_lines", "first_seen_words", "heading_lines", "headline", "title_of", "what_lines", "where_lines"]
 
 _SHOWN = 5
 
@@ -70,9 +70,14 @@ def first_seen_words(evidence: AppEvidence) -> str | None:
     return None if seen is None else seen.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def heading_lines(evidence: AppEvidence) -> list[str]:
+    """Return the heading: the application and its first cause."""
+    return [f"# {code(evidence.app)}: {_subject(evidence)}"]
+
+
 def what_lines(evidence: AppEvidence, audited: int) -> list[str]:
-    """Return the heading and the list of what is wrong and since when."""
-    lines = [f"# {code(evidence.app)}: {_subject(evidence)}", "", "## What, and since when", ""]
+    """Return the list of what is wrong and since when."""
+    lines = ["## What, and since when", ""]
     if evidence.key[1] == UNKNOWN:
         lines += [
             "The program that holds these connections could not be named: what is known of it is in the table below. A",

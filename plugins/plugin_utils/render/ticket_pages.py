@@ -7,10 +7,28 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import Page, UnknownPage, load_page, page_ids
 
-__all__ = ["CONFIRM", "FIX", "MEANING", "USELESS", "page_or_none", "section", "with_process"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ansible_collections.lastack.linux.plugins.plugin_utils.ticket_evidence import AppEvidence
+
+__all__ = [
+    "CONFIRM",
+    "FIX",
+    "MEANING",
+    "USELESS",
+    "page_or_none",
+    "recognised",
+    "section",
+    "with_ports",
+    "with_process",
+]
+
+_LIBRARIES = 3
 
 MEANING, CONFIRM, FIX, USELESS = "What it means", "How to confirm", "How to fix", "What does not help"
 
@@ -50,6 +68,21 @@ def section(page_id: str, heading: str) -> str:
         elif inside and (fence or not _COMMENT.match(line)):
             found.append(line)
     return "\n".join(found).strip("\n")
+
+
+def recognised(evidence: AppEvidence) -> list[str]:
+    """Return the pages of the libraries that were seen in the process and that the host's advice names."""
+    pages = dict.fromkeys(key[3] for key, __ in evidence.ranked_libraries() if key[3].startswith("library."))
+    return [page for page in pages if page_or_none(page)][:_LIBRARIES]
+
+
+def with_ports(text: str, row: Mapping[str, Any]) -> str:
+    """Fill in the ports of a host's worst connections where a page's commands have those of an example."""
+    for word, key in (("dport", "peers"), ("sport", "local_ports")):
+        ports = [one.get("port") for one in row[key] if isinstance(one.get("port"), int)]
+        if ports:
+            text = re.sub(rf"\b{word} = :\d+", f"{word} = :{ports[0]:d}", text)
+    return text
 
 
 def with_process(text: str, *, pid: int | None, host: str) -> str:
