@@ -215,9 +215,21 @@ def test_a_library_that_was_seen_answers_instead_of_the_general_list() -> None:
     fix = ticket_pages.section("library.apache_httpclient4", ticket_pages.FIX)
     assert f"{fix}\n\n### Tried, and does not help\n\n{useless}" in text
     assert text.count(useless) == 1
+    # Another program holds all of them: the library's lines belong to the second cause.
+    assert re.search(r"^- \*\*Then\*\*.*; the lines: `library.apache_httpclient4`, below\.$", text, re.MULTILINE)
+    assert text.count("; the lines: ") == 1
+    assert "`lastack explain close_wait.unread_body`." in text
     report = sample("sick")
     alone(report)
     assert "What fixes it (`close_wait.unread_body`)" in ticket({"web-17": report}, "checkout-api")
+
+
+def test_what_a_stuck_server_was_serving_is_no_cause_of_its_own() -> None:
+    report = sample("sick")
+    alone(report).update(causes={"unaccepted": 20, "eof_unnoticed": 1}, count=21, role="server")
+    text = ticket({"web-17": report}, "checkout-api")
+    assert "they end with cause 1" in text.partition("## Cause 2 of 2")[2]
+    assert "save its stacks" in short_of(report)
 
 
 def candidates(causes: dict[str, int], port: int | None, role: str) -> list[str]:

@@ -14,6 +14,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_facts 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_pages import (
     CONFIRM,
     FIX,
+    LIBRARY_ANSWERS,
     MEANING,
     USELESS,
     page_or_none,
@@ -43,9 +44,6 @@ _INHERITED = "close_wait.inherited"
 #: Where a program only accepts connections, what its runtime's page says of clients is beside the point.
 _SERVER_PAGES = {"runtime.python": "library.python_servers"}
 
-#: What the page of a library answers better: measured there, where a general list may not hold.
-_LIBRARY_ANSWERS = ("close_wait.leak", "close_wait.idle_pool", "close_wait.unread_body", "close_wait.stuck_accept")
-
 #: An item of a list of fixes that leads to pages which the ticket brings.
 _LEADS_ON = re.compile(
     r"\n(?:\d\.|-) (?:The lines to change|The same per library[^:\n]*):\s+`lastack explain (?:(?!\n(?:\d\.|-) ).)*",
@@ -62,7 +60,7 @@ def cause_lines(evidence: AppEvidence) -> list[str]:
         lines += [f"## {which}: {headline(one)}", "", *_figures(evidence, one), ""]
         lines += [section(one.finding, MEANING) or "There is no page about this finding.", ""]
         fix = _LEADS_ON.sub("", section(one.finding, FIX))
-        if fix and not (known and one.finding in _LIBRARY_ANSWERS):
+        if fix and not (known and one.finding in LIBRARY_ANSWERS):
             lines += [f"What fixes it ({code(one.finding)}):", "", fix, ""]
     return lines[:-1]
 
@@ -97,6 +95,8 @@ def _figures(evidence: AppEvidence, one: Section) -> list[str]:
             "These are the sockets of cause 1. What this adds: the program had not closed its own copies either.",
             "With cause 1 mended this may be gone, for the program may close them in time: look before you change it.",
         ]
+    elif one.finding == "close_wait.idle_pool" and one.served and _first(evidence) == "close_wait.stuck_accept":
+        lines += ["Most likely these are what the program was serving when it got stuck: they end with cause 1."]
     if len(one.causes) > 1 or any(cause not in CAUSE_WORDS for cause in one.causes):
         ranked = sorted(one.causes.items(), key=lambda item: (-item[1], item[0]))
         shown = ", ".join(f"{count(number)} {CAUSE_WORDS[name]} (`{name}`)" for name, number in ranked)
@@ -137,7 +137,11 @@ def _pages(evidence: AppEvidence) -> list[str]:
 def _serves(evidence: AppEvidence) -> bool:
     """Whether the connections are those that the program accepted, or should accept."""
     roles = {role for role, __ in evidence.facts["role"].ranked()}
-    return roles == {"server"} or evidence.sections()[0].finding == "close_wait.stuck_accept"
+    return roles == {"server"} or _first(evidence) == "close_wait.stuck_accept"
+
+
+def _first(evidence: AppEvidence) -> str:
+    return evidence.sections()[0].finding
 
 
 def change_lines(evidence: AppEvidence) -> list[str]:
@@ -154,12 +158,13 @@ def change_lines(evidence: AppEvidence) -> list[str]:
             "could not be read. What fixes it in any language stands above; the peer and the port say which connection",
             "is meant.",
         ]
-    if evidence.sections()[0].finding == "close_wait.stuck_accept":
+    if _first(evidence) == "close_wait.stuck_accept":
         lines.append("What keeps the program from accepting is in its own code or in its server library.")
     elif known:
         lines.append("This is loaded in the process, which is no proof that it leaks: the peer and the port say which")
-        lines.append("client is meant. If it is another one, the cause above holds all the same, and its general fixes")
-        lines.append(f"are in `lastack explain {_answered(evidence)}`.")
+        answered = [one.finding for one in evidence.sections() if one.finding in LIBRARY_ANSWERS]
+        general = f", and the general fixes are in\n`lastack explain {answered[0]}`" if answered else ""
+        lines.append(f"client is meant. If it is another one, the cause above holds all the same{general}.")
     else:
         lines.append("Which library holds the connections cannot be seen from outside: these are candidates. The peer")
         lines.append("and the port say which one is meant, the imports and the lock file which there are.")
@@ -180,12 +185,6 @@ def change_lines(evidence: AppEvidence) -> list[str]:
         further = codes([f"lastack explain {page}" for page in candidates[_CANDIDATES:]], len(candidates))
         lines += ["", f"Further candidates: {further}."]
     return lines
-
-
-def _answered(evidence: AppEvidence) -> str:
-    """The finding whose general fixes the library's page stands for."""
-    findings = [one.finding for one in evidence.sections()]
-    return next((finding for finding in findings if finding in _LIBRARY_ANSWERS), findings[0])
 
 
 def _candidates(evidence: AppEvidence, pages: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIRM",
     "FIX",
+    "LIBRARY_ANSWERS",
     "MEANING",
     "USELESS",
     "page_or_none",
@@ -27,6 +28,9 @@ __all__ = [
     "with_ports",
     "with_process",
 ]
+
+LIBRARY_ANSWERS = ("close_wait.leak", "close_wait.idle_pool", "close_wait.unread_body", "close_wait.stuck_accept")
+"""What the page of a library answers better: measured there, where a general list may not hold."""
 
 _LIBRARIES = 3
 

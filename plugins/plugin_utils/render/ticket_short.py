@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.finding import CRITICAL
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.inert_markdown import code, codes
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, limit_words
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_pages import recognised
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_pages import LIBRARY_ANSWERS, recognised
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.trends import due_words, rate
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def short_lines(evidence: AppEvidence) -> list[str]:
     lines = ["## In short", "", f"- **How urgent**: {evidence.severity}. {_urgency(evidence)}"]
     lines.append(f"- **Tonight**: {_tonight(evidence)}")
     libraries = recognised(evidence)
+    answered = next((one for one in sections if one.finding in LIBRARY_ANSWERS), None)
     for number, one in enumerate(sections[:_CHANGES]):
-        where = f"; the lines: {codes(libraries, len(libraries))}, below" if libraries and not number else ""
+        where = f"; the lines: {codes(libraries, len(libraries))}, below" if libraries and one is answered else ""
         again = ", if they still stay open" if number and evidence.held_twice else ""
         what = "The change" if not number else "Then" if again else "And"
         lines.append(f"- **{what}**{again}: {_change(evidence, one)}{where}.")
