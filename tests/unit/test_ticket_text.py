@@ -166,6 +166,9 @@ def test_sockets_that_another_program_holds_too_are_the_first_cause_and_the_titl
     assert "On `web-17` it is `tee` (pid 25): look for what starts it" in text
     assert "These are the sockets of cause 1." in text.partition("## Cause 2 of 2")[2]
     assert "library." not in text.partition("## The lines to change")[2].partition("\n## ")[0]
+    # Neither of the two alone frees anything.
+    assert "A restart closes everything" not in text
+    assert "restart the program and those that it started on `web-17`" in text
     assert "- **The change**: start `tee` without the descriptors" in short_of(report)
     # Some only: they leak for a reason of their own.
     offender["flags"]["shared"] = 17

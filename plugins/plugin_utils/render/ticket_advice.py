@@ -212,7 +212,12 @@ def useless_lines(evidence: AppEvidence) -> list[str]:
     lines = ["## Why no sysctl and no restart fixes it", ""]
     if evidence.sockets:
         lines += ["The kernel waits for the program to close, without any time-out (RFC 9293)."]
-    if evidence.sockets or evidence.dead:
+    if evidence.held_twice:
+        lines += [
+            "A restart of this program alone ends nothing, for the other one keeps its copies; a restart of both buys",
+            "time before the descriptors run out. The same code then leaks again.",
+        ]
+    elif evidence.sockets or evidence.dead:
         lines += [
             "A restart closes everything that the process holds, so it buys time before the descriptors run out.",
             "The same code then leaks again.",

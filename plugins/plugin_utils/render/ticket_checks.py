@@ -53,11 +53,13 @@ def waiting_s(row: Mapping[str, Any]) -> float:
 def verify_lines(evidence: AppEvidence, row: Mapping[str, Any]) -> list[str]:
     """Return the commands to run after the fix, what they have to show, and after what time."""
     wait = waiting_s(row)
+    others = " and those that it started" if evidence.held_twice else ""
     span = age_phrase({"at_least": wait, "at_most": wait})
     lines = [
         "## How to verify the fix",
         "",
-        f"1. Deploy the change and restart the program on {code(row['host'])}; the old process keeps what it holds.",
+        f"1. Deploy the change and restart the program{others} on {code(row['host'])}; the old process keeps what it"
+        " holds.",
         f"2. Bring about what led to it: {_trigger(evidence)}.",
         f"   Then its usual work for {span}: at its earlier pace the leak would show again by then.",
         "3. Run there as root, twice, two minutes apart:",
