@@ -56,15 +56,15 @@ GO_PROGRAM = """\
 package main
 
 import (
-	"fmt"
-	"os"
+    "fmt"
+    "os"
 
-	"github.com/go-resty/resty/v2"
+    "github.com/go-resty/resty/v2"
 )
 
 func main() {
-	fmt.Println("ready" + resty.Name)
-	os.Stdin.Read(make([]byte, 1))
+    fmt.Println("ready" + resty.Name)
+    os.Stdin.Read(make([]byte, 1))
 }
 """
 GO_MODULE = """\

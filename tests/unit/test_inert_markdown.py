@@ -115,7 +115,7 @@ def test_a_title_is_plain_everywhere(text: str) -> None:
 
 
 def test_a_title_keeps_what_is_readable() -> None:
-    assert plain_name("worker@.service") == "worker-.service"
+    assert plain_name("worker@.service") == "worker-service"
     assert plain_name("オーダー") == "オーダー"
     assert plain_name("../../etc/passwd") == "etc-passwd"
     assert plain_name("@@@") == "unnamed"
