@@ -50,9 +50,9 @@ def codes(texts: Sequence[str], most: int, *, more: bool = False) -> str:
 
 
 def plain_name(text: str) -> str:
-    """Return a name that does nothing in a title, in Markdown or in a chat: letters, digits and ``._-+`` only, and no domain.
+    """Return a name that does nothing in a title, in Markdown or in a chat.
 
-    What else there is becomes a hyphen, so two names can look alike; the id tells them apart.
+    It is letters, digits and ``._-+`` only, and no domain. What else there is becomes a hyphen, so two names can look alike; the id tells them apart.
     """
     kept = "".join(character if character.isalnum() or character in "._-+" else "-" for character in text[:_LONGEST])
     # Chats make links of what looks like a host in a domain: worker.py is one in Paraguay.
