@@ -52,7 +52,8 @@ def codes(texts: Sequence[str], most: int, *, more: bool = False) -> str:
 def plain_name(text: str) -> str:
     """Return a name that does nothing in a title, in Markdown or in a chat.
 
-    It is letters, digits and ``._-+`` only, and no domain. What else there is becomes a hyphen, so two names can look alike; the id tells them apart.
+    It is letters, digits and ``._-+`` only, and no domain. What else there is becomes a hyphen, so two names can look
+    alike; the id tells them apart.
     """
     kept = "".join(character if character.isalnum() or character in "._-+" else "-" for character in text[:_LONGEST])
     # Chats make links of what looks like a host in a domain: worker.py is one in Paraguay.
