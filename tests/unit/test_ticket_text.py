@@ -207,7 +207,11 @@ def test_sockets_younger_than_a_minute_are_no_verdict() -> None:
     offender = alone(report)
     for bracket, young in (((1.0, 59.0), True), ((1.0, None), False), ((61.0, 70.0), False)):
         offender["age_s"] = {"at_least": bracket[0], "at_most": bracket[1]}
-        assert ("a healthy pool looks the same so early" in short_of(report)) == young, bracket
+        assert ("a slow program may still close them: look again" in short_of(report)) == young, bracket
+    offender |= {"causes": {"eof_unnoticed": 20}, "age_s": {"at_least": 1.0, "at_most": 3.0}, "role": "client"}
+    assert "a healthy pool looks the same so early: look again" in short_of(report)
+    offender |= {"causes": {"unaccepted": 20}, "role": "server"}
+    assert "look again" not in short_of(report)
 
 
 def test_a_library_that_was_seen_answers_instead_of_the_general_list() -> None:

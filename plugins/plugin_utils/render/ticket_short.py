@@ -27,7 +27,8 @@ _CHANGE = {
     "close_wait.leak": "close each connection on every path: at the peer's end, and after an error",
     "close_wait.idle_pool": "evict idle connections in the background, sooner than the peer ends them",
     "close_wait.unread_body": "read each response to its end or close it, on every path",
-    "close_wait.stuck_accept": "find what keeps the program from accepting, and bound that wait",
+    "close_wait.stuck_accept": "let no wait keep the program from accepting: bound what each request may wait for, and"
+    " serve each in a worker or thread of its own (either alone may not be enough)",
     "close_wait.inherited": "start {others} without the descriptors of these connections",
     "fd.dead_sockets": "close the descriptor when its connection has ended or failed",
     "time_wait.closed_here": "keep connections open for further requests, or let the clients close first",
@@ -96,12 +97,18 @@ def _urgency(evidence: AppEvidence) -> str:
         calm = share < _HALF_PERCENT and evidence.severity != CRITICAL
         verdict = "it can wait for working hours" if calm else "mend it soon, in working hours"
     said = f"{used}, {grows}: {verdict}."
-    if evidence.young:
-        said += (
-            " But this was one look, the oldest was younger than a minute, and a healthy pool looks the same so early:"
-            " look again in some minutes before changing code."
-        )
-    return said
+    # What was never accepted is not served, however young it is.
+    return said if not evidence.young or _stuck(evidence) else f"{said} {_young(evidence)}"
+
+
+def _young(evidence: AppEvidence) -> str:
+    worst = evidence.sections()[0]
+    pool = worst.finding == "close_wait.idle_pool" and not worst.served
+    alike = "a healthy pool looks the same so early" if pool else "a slow program may still close them"
+    return (
+        f"But this was one look, the oldest was younger than a minute, and {alike}: look again in some minutes before"
+        " changing code."
+    )
 
 
 def _tonight(evidence: AppEvidence) -> str:
