@@ -213,8 +213,9 @@ def page(outcomes: list[Outcome], seconds: float, today: datetime.date) -> str:
         lines.append(f"| {one.suite} | {one.result} | {counts} | {one.seconds / 60:.1f} | {meanings[one.suite]} |")
     lines += ["", f"All of it took {seconds / 60:.0f} minutes."]
     notes = [f"- {one.suite}: {_without_paths(one.reason)}" for one in outcomes if one.reason]
-    notes += [f"- {one.suite}, skipped {count}: {_without_paths(why)}" for one in outcomes
-              for why, count in one.skips.items()]  # fmt: skip
+    notes += [
+        f"- {one.suite}, skipped {count}: {_without_paths(why)}" for one in outcomes for why, count in one.skips.items()
+    ]
     return "\n".join([*lines, *(["", *notes] if notes else []), ""])
 
 

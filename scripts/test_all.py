@@ -35,7 +35,8 @@ PACKAGE = "ansible_collections.lastack.linux.plugins"
 PACKAGES = {
     "chromium": "chromium",
     "crun": "crun",
-    "gcc": "gcc",
+    # Without recommended packages gcc comes without headers and libc.a.
+    "gcc": "gcc libc6-dev",
     "ip": "iproute2",
     "java": "default-jdk-headless",
     # Ubuntu has no key of Debian's archive unless asked.
@@ -44,6 +45,7 @@ PACKAGES = {
     "node": "nodejs",
     "nsenter": "util-linux",
     "openssl": "openssl",
+    "perl": "perl-base",
     "ps": "procps",
     "setpriv": "util-linux",
     "ss": "iproute2",
@@ -188,7 +190,7 @@ def suites() -> list[Suite]:
             "gallery",
             "gallery",
             paths=("tests/gallery",),
-            programs=("gcc", "java", "node", "openssl", "setpriv", "ss", "unshare"),
+            programs=("gcc", "java", "node", "openssl", "perl", "setpriv", "ss", "unshare"),
             root=True,
             limit_s=1200,
         ),

@@ -36,9 +36,18 @@ if TYPE_CHECKING:
 _OPTIONS = RolloutOptions._fields
 _OTHERS = ("state", "path", "results", "variables_prefix", "known_variables")
 _STATES = (
-    "started", "predicted", "begun", "measured", "ready", "applied", "judged", "decided", "restored", "finished",
+    "started",
+    "predicted",
+    "begun",
+    "measured",
+    "ready",
+    "applied",
+    "judged",
+    "decided",
+    "restored",
+    "finished",
     "rolled_back",
-)  # fmt: skip
+)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no types

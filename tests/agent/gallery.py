@@ -89,10 +89,15 @@ LEAKS = (
 
 OTHERS = (
     Case("never accepted", "stuck_accept", visitor="--mode silent --every 0.1 --count 40"),
-    Case("idle and never ending", "steady_leak", "--kind unnoticed --every 0.05",
-         configuration={"thresholds": {"largest_pool": 60}}, looks=20),
+    Case(
+        "idle and never ending",
+        "steady_leak",
+        "--kind unnoticed --every 0.05",
+        configuration={"thresholds": {"largest_pool": 60}},
+        looks=20,
+    ),
     Case("leaked once, for good", "steady_leak", "--kind seen --every 0.01 --until 30"),
-)  # fmt: skip
+)
 
 HEALTHY = (
     Case("pool with turnover", "bounded_pool", "--size 80 --every 0.05"),
@@ -117,25 +122,56 @@ def varied(number: int) -> Case:
     shapes = (
         Case("turnover", "bounded_pool", f"--size {size} --every {every} {seed}", after),
         Case("borrowed by chance", "bounded_pool", f"--size {size} --every {every} --random {seed}", after),
-        Case("breathes", "bounded_pool",
-             f"--size {size} --every {every} --breathe {chance.uniform(3, 30):.1f} {seed}", after),
-        Case("fills", "bounded_pool",
-             f"--size {size} --every {every} --fill {chance.uniform(1, 20):.1f} {seed}", after),
+        Case(
+            "breathes",
+            "bounded_pool",
+            f"--size {size} --every {every} --breathe {chance.uniform(3, 30):.1f} {seed}",
+            after,
+        ),
+        Case(
+            "fills", "bounded_pool", f"--size {size} --every {every} --fill {chance.uniform(1, 20):.1f} {seed}", after
+        ),
         Case("rests", "idling_pool", f"--size {size} --fill {chance.uniform(0, 20):.1f}", after),
-        Case("rests, in steps", "idling_pool",
-             f"--size {size} --fill {chance.uniform(3, 25):.1f} --steps {chance.randrange(2, 7)}", after),
-        Case("started anew", "bounded_pool",
-             f"--size {size} --every {every} --fill {chance.uniform(0.5, 6):.1f}", after, again_s=chance.uniform(2, 9)),
-        Case("rests, started anew", "idling_pool", f"--size {size} --fill {chance.uniform(0.5, 6):.1f}", after,
-             again_s=chance.uniform(3, 9)),
-        Case("late once", "draining_burst",
-             f"--burst {size} --hold {chance.uniform(0.5, 4):.1f} --over {chance.uniform(0.2, 5):.1f}", after),
-        Case("late again and again", "draining_burst",
-             f"--burst {size} --hold {chance.uniform(0.3, 2):.1f} --over {chance.uniform(0.2, 2):.1f} "
-             f"--every {chance.uniform(0.2, 4):.1f}", after),
-        Case("half-closing proxy", "half_closing_proxy", f"--every {chance.choice([0.05, 0.3, 1.0])}",
-             visitor=f"--mode half --every {chance.uniform(0.05, 0.5):.2f} --life {chance.uniform(2, 20):.1f}"),
-    )  # fmt: skip
+        Case(
+            "rests, in steps",
+            "idling_pool",
+            f"--size {size} --fill {chance.uniform(3, 25):.1f} --steps {chance.randrange(2, 7)}",
+            after,
+        ),
+        Case(
+            "started anew",
+            "bounded_pool",
+            f"--size {size} --every {every} --fill {chance.uniform(0.5, 6):.1f}",
+            after,
+            again_s=chance.uniform(2, 9),
+        ),
+        Case(
+            "rests, started anew",
+            "idling_pool",
+            f"--size {size} --fill {chance.uniform(0.5, 6):.1f}",
+            after,
+            again_s=chance.uniform(3, 9),
+        ),
+        Case(
+            "late once",
+            "draining_burst",
+            f"--burst {size} --hold {chance.uniform(0.5, 4):.1f} --over {chance.uniform(0.2, 5):.1f}",
+            after,
+        ),
+        Case(
+            "late again and again",
+            "draining_burst",
+            f"--burst {size} --hold {chance.uniform(0.3, 2):.1f} --over {chance.uniform(0.2, 2):.1f} "
+            f"--every {chance.uniform(0.2, 4):.1f}",
+            after,
+        ),
+        Case(
+            "half-closing proxy",
+            "half_closing_proxy",
+            f"--every {chance.choice([0.05, 0.3, 1.0])}",
+            visitor=f"--mode half --every {chance.uniform(0.05, 0.5):.2f} --life {chance.uniform(2, 20):.1f}",
+        ),
+    )
     shape = shapes[number % len(shapes)]
     return shape._replace(name=f"{number} {shape.name}: {shape.arguments} {shape.peer}", looks=110)
 

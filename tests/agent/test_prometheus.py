@@ -117,8 +117,9 @@ def test_same_figures_as_in_the_fact(monitored: Monitored) -> None:
     assert 300 < float(growth[0]["value"][1]) < 700
 
 
-@pytest.mark.parametrize(("title", "expression"), EXPRESSIONS, ids=[f"{title}-{n}" for n, (title, __)
-                                                                    in enumerate(EXPRESSIONS)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("title", "expression"), EXPRESSIONS, ids=[f"{title}-{n}" for n, (title, __) in enumerate(EXPRESSIONS)]
+)
 def test_every_panel_has_figures(monitored: Monitored, title: str, expression: str) -> None:
     for name, value in VARIABLES.items():
         expression = expression.replace(name, value)

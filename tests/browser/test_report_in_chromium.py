@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import pypdf
 import pytest
 
 if TYPE_CHECKING:
@@ -66,7 +67,6 @@ def _column(page: Page, section: str, column: int) -> list[str]:
 
 def _pdf_text(pdf: bytes) -> str:
     """The text of a PDF without spaces: where a line breaks depends on the fonts."""
-    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
     pages = pypdf.PdfReader(io.BytesIO(pdf)).pages
     return "".join("".join(page.extract_text().split()) for page in pages)
 

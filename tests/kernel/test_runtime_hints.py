@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -112,10 +111,6 @@ def hints_of(pid: int) -> dict[str, Any]:
     return offender
 
 
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("aiohttp", "psycopg_binary")),
-    reason="aiohttp or psycopg[binary] is not installed",
-)
 def test_python_with_extension_modules_and_a_log(tmp_path: Path) -> None:
     script = tmp_path / "sync.py"
     script.write_text(PYTHON)

@@ -41,8 +41,12 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tarball")
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "galaxy", "collection", "build", str(ROOT), "--output-path", str(folder)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     (found,) = folder.glob("lastack-linux-*.tar.gz")
     return found

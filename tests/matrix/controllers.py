@@ -131,9 +131,14 @@ def _install(controller: Controller, folder: Path) -> None:
     # What the caller's shell says about Python is not for this environment.
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
     done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=_PIP_LIMIT_S,
-    )  # fmt: skip
+    )
     if done.returncode:
         raise RuntimeError(f"pip could not install {controller.pins[0]}: {done.stderr.strip()[-1500:]}")
 

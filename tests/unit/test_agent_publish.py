@@ -661,8 +661,14 @@ def test_a_real_race_never_publishes_what_is_not_the_agents(host: Host, capsys: 
 def hold_lease(host: Host, ready: int) -> None:
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     descriptor = os.open(host.fact, os.O_RDWR)
-    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    os.write(ready, b"x")
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        os.write(ready, b"-")
+    else:
+        os.write(ready, b"x")
     time.sleep(60)
 
 
@@ -671,8 +677,10 @@ def test_a_lease_does_not_hold_root_up(host: Host, capsys: pytest.CaptureFixture
     reader, writer = os.pipe()
     with open(reader, "rb") as ready, child(lambda: hold_lease(host, writer)):  # noqa: PTH123 - a descriptor
         os.close(writer)
-        if ready.read(1) != b"x":
+        answer = ready.read(1)
+        if answer == b"-":
             pytest.skip("this file system has no leases")
+        assert answer == b"x"
         # Looking at the file here would wait for the lease, too.
         assert host.publish() == 2
     assert "fact.json cannot be opened: Resource temporarily unavailable" in capsys.readouterr().err

@@ -138,13 +138,14 @@ def test_names_come_from_run_netns_and_from_mounts(tree: Tree) -> None:
     tree.mountinfo(
         b"22 1 0:21 / /proc rw - proc proc rw\n"
         + f"30 1 0:4 net:[{blue}] /elsewhere/not-this-name rw shared:1 - nsfs nsfs rw\n".encode()
-        + rb"31 1 0:4 net:[77] /run/docker/netns/a\040b\134\011c rw - nsfs nsfs rw" + b"\n"
+        + rb"31 1 0:4 net:[77] /run/docker/netns/a\040b\134\011c rw - nsfs nsfs rw"
+        + b"\n"
         + b"32 1 0:4 mnt:[78] /run/mnt rw - nsfs nsfs rw\n"
         + b"33 1 0:4 net:[79] /run/fake rw - tmpfs tmpfs rw\n"
         + b"34 1 0:4 net:[x] /run/fake rw - nsfs nsfs rw\n"
         + b"35 nsfs\n\xff - nsfs \n"
         + b"36 1 0:4 net:[80] /run/netns/\xffname rw - nsfs nsfs rw\n"
-    )  # fmt: skip
+    )
     found, unseen = tree.find()
     by_inode = {entry.inode: entry for entry in found}
     assert by_inode[blue][1:4] == ("blue", f"{tree.proc}/50/ns/net", 50)

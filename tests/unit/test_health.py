@@ -47,9 +47,14 @@ def test_what_is_there_is_read_and_what_is_not_is_unknown(tmp_path: Path) -> Non
     assert set(look.counters) == {*SELECTED, SOFTNET}
     known = {name: count for name, count in look.counters.items() if count is not None}
     assert known == {
-        "ActiveOpens": 49, "PassiveOpens": 7, "OutSegs": 4756, "RetransSegs": 3, "ListenOverflows": 5, "TW": 7,
+        "ActiveOpens": 49,
+        "PassiveOpens": 7,
+        "OutSegs": 4756,
+        "RetransSegs": 3,
+        "ListenOverflows": 5,
+        "TW": 7,
         SOFTNET: 11,
-    }  # fmt: skip
+    }
 
 
 def test_what_the_machine_shares_is_unknown_in_a_container(tmp_path: Path) -> None:

@@ -38,8 +38,15 @@ def window(seconds: float = 120.0, opens: int | None = 6000, segments: int | Non
 
 def look(boottime_s: float = 100.0, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - what a host may send
     counters = dict.fromkeys(NAMES, 0)
-    return {"boot_id": "b", "namespace": 1, "boottime_s": boottime_s, "opens": 0, "segments": 0,
-            "counters": counters, **more}  # fmt: skip
+    return {
+        "boot_id": "b",
+        "namespace": 1,
+        "boottime_s": boottime_s,
+        "opens": 0,
+        "segments": 0,
+        "counters": counters,
+        **more,
+    }
 
 
 def test_the_same_passes() -> None:

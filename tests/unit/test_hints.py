@@ -183,10 +183,13 @@ def test_one_library_in_two_versions_is_two_and_a_nameless_copy_none() -> None:
 
 
 def test_those_with_a_remedy_come_first_and_eight_are_enough() -> None:
-    jars = tuple(f"/a/{name}-1.0.jar" for name in (
-        *("jedis", "postgresql", "kafka-clients", "amqp-client", "c3p0", "HikariCP", "commons-dbcp2", "redisson"),
-        *("mongo-java-driver", "httpclient"),
-    ))  # fmt: skip
+    jars = tuple(
+        f"/a/{name}-1.0.jar"
+        for name in (
+            *("jedis", "postgresql", "kafka-clients", "amqp-client", "c3p0", "HikariCP", "commons-dbcp2", "redisson"),
+            *("mongo-java-driver", "httpclient"),
+        )
+    )
     found = libraries(loaded(archives=jars), **JAVA)
     assert found[0] == ("Apache HttpClient 4", "1.0", "jar")
     assert len(found) == 8

@@ -31,8 +31,20 @@ CONFLICT = {
 }
 NOTHING = {"changed": False, "failures": [], "conflicts": [], "restored": []}
 SCRAP = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just([None, "x", {"key": 1, "status": []}])
-NAMES = ("changed", "failed", "msg", "skipped", "unreachable", "sysctls", "units", "users", "failures", "conflicts",
-         "restored", "failed_limits")  # fmt: skip
+NAMES = (
+    "changed",
+    "failed",
+    "msg",
+    "skipped",
+    "unreachable",
+    "sysctls",
+    "units",
+    "users",
+    "failures",
+    "conflicts",
+    "restored",
+    "failed_limits",
+)
 RESULT = SCRAP | st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, SCRAP))
 
 

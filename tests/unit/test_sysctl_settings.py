@@ -184,9 +184,23 @@ def test_bad_input(entries: object, sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["", "net", "net.", "net/../../etc/passwd", "net.ipv4.*", "net.ipv4.tcp_[ab]", "net.ipv4.x=1", "-net.ipv4.x",
-     "net.ipv4.a b", "net.ipv4.x\n", "net.ipv4.x\0", "#net.x", "net." + "x" * 255, "net.ipv4.x\\y"],
-)  # fmt: skip
+    [
+        "",
+        "net",
+        "net.",
+        "net/../../etc/passwd",
+        "net.ipv4.*",
+        "net.ipv4.tcp_[ab]",
+        "net.ipv4.x=1",
+        "-net.ipv4.x",
+        "net.ipv4.a b",
+        "net.ipv4.x\n",
+        "net.ipv4.x\0",
+        "#net.x",
+        "net." + "x" * 255,
+        "net.ipv4.x\\y",
+    ],
+)
 def test_what_is_no_key(key: str) -> None:
     with pytest.raises(SettingsError) as error:
         one(key=key)

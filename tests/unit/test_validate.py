@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils import validate
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import KEYWORDS, load_schema, schema_problems
@@ -117,7 +118,6 @@ def test_any_value_anywhere_is_judged_and_never_raises(value: object) -> None:
 
 
 def test_agrees_with_jsonschema_on_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     full = jsonschema.Draft202012Validator(load_schema("lastack.host/1"))
     monkeypatch.setattr(validate, "_full_check", lambda: None)
     for path, value in (("states/LISTEN", "1"), ("findings/0/remedy", "kill"), ("host/os", 5), ("novelty", 1)):

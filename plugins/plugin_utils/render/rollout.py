@@ -57,8 +57,16 @@ def rollout_screen(document: Mapping[str, Any], *, fleet: Fleet = _ALL, folder: 
         _stopped(screen, document)
     else:
         _finished(screen, hosts, document)
-    _troubles(screen, hosts, [host for host in hosts if hosts[host]["status"] in ("unreachable", "refused", "missing")
-                              and host not in (_culprits(document) if stopped else ())])  # fmt: skip
+    _troubles(
+        screen,
+        hosts,
+        [
+            host
+            for host in hosts
+            if hosts[host]["status"] in ("unreachable", "refused", "missing")
+            and host not in (_culprits(document) if stopped else ())
+        ],
+    )
     _groups(screen, hosts, skip=("waiting",) if document["check"] else ())
     _warnings(screen, hosts)
     _next(screen, document, fleet)
@@ -76,8 +84,10 @@ def rollback_screen(
     ``unreachable``; ``problems`` say why.
     """
     screen = Screen(colour=False, width=_WIDTH)
-    by_status = {word: [host for host, status in statuses.items() if status == word] for word in
-                 ("failed", "unreachable", "conflict", "restored", "nothing")}  # fmt: skip
+    by_status = {
+        word: [host for host, status in statuses.items() if status == word]
+        for word in ("failed", "unreachable", "conflict", "restored", "nothing")
+    }
     bad = [*by_status["failed"], *by_status["unreachable"], *by_status["conflict"]]
     back = len(statuses) - len(bad)
     if check:
@@ -86,8 +96,10 @@ def rollback_screen(
         )
     else:
         total = "" if not bad else f" of {count(len(statuses))}"
-        screen.line(f"{count(back)}{total} {'host' if back == 1 and not bad else 'hosts'} as before lastack, "
-                    "read back equal to the ledger")  # fmt: skip
+        screen.line(
+            f"{count(back)}{total} {'host' if back == 1 and not bad else 'hosts'} as before lastack, "
+            "read back equal to the ledger"
+        )
     words = {"failed": "NOT RESTORED", "unreachable": "UNREACHABLE", "conflict": "CONFLICT"}
     for host in bad[: 2 * _CULPRITS]:
         screen.paragraph(problems.get(host, ""), first=f"  {words[statuses[host]]}  {clean(host)}  ", rest="      ")
@@ -107,8 +119,11 @@ def _culprits(document: Mapping[str, Any]) -> list[str]:
     """The hosts that stopped the batch, those first whose roll-back failed."""
     batch = document["batches"][-1] if document["batches"] else {"hosts": []}
     hosts = document["hosts"]
-    found = [host for host in batch["hosts"] if hosts[host].get("culprit") or hosts[host]["status"] in
-             ("refused", "failed", "inconclusive", "not_restored")]  # fmt: skip
+    found = [
+        host
+        for host in batch["hosts"]
+        if hosts[host].get("culprit") or hosts[host]["status"] in ("refused", "failed", "inconclusive", "not_restored")
+    ]
     return sorted(found, key=lambda host: hosts[host]["status"] != "not_restored")
 
 
@@ -145,8 +160,10 @@ def _finished(screen: Screen, hosts: Mapping[str, Mapping[str, Any]], document: 
     of = f" of {count(len(hosts))}" if good < len(hosts) else ""
     batches = f" in {plural(len(document['batches']), 'batch', 'batches')}" if document["batches"] else ""
     verb = "has" if good == 1 and not of else "have"
-    screen.line(f"{count(good)}{of} {'host' if good == 1 and not of else 'hosts'} {verb} the baseline; "
-                f"{count(changed)} changed{batches}")  # fmt: skip
+    screen.line(
+        f"{count(good)}{of} {'host' if good == 1 and not of else 'hosts'} {verb} the baseline; "
+        f"{count(changed)} changed{batches}"
+    )
 
 
 def _predicted(screen: Screen, document: Mapping[str, Any]) -> None:
