@@ -265,20 +265,27 @@ class Application:
         tallies = {name: Tally() for name in GROUPS}
         known_busy = sum(spell.busy_s is not None for spell in self.sockets.values())
         half_closes = known_busy > 0 and known_busy >= _BUSY_SHARE * len(self.sockets)
-        patience = {name: self._patience(LIVES.get(name, ""), lives, now) for name in GROUPS}
-        for spell, ages in self._ages(members, now).items():
+        by_spell = self._ages(members, now)
+        patience = {kind: self._patience(kind, lives[kind], by_spell, now) for kind in self.lives}
+        for spell, ages in by_spell.items():
             watched_s = now - spell.first_seen_s
             group = IDLE if half_closes and spell.group == MAYBE else spell.group
-            old = 0 if watched_s < patience[group] else sum(age_s >= limits.min_age_s for age_s in ages)
+            outstayed = watched_s >= patience.get(LIVES.get(group, ""), 0.0)
+            old = sum(age_s >= limits.min_age_s for age_s in ages) if outstayed else 0
             tallies[group].add(spell, len(ages), old, max(ages), now)
         return tallies
 
-    def _patience(self, kind: str, lives: Mapping[str, float | None], now: float) -> float:
-        life_s = lives.get(kind)
+    def _patience(
+        self, kind: str, life_s: float | None, by_spell: Mapping[Spell, Sequence[float]], now: float
+    ) -> float:
         if life_s is None:
             return 0.0
-        alike = (now - spell.first_seen_s for spell in self.sockets.values() if LIVES.get(spell.group) == kind)
-        return patience_of(life_s, len(self.lives[kind]), sum(watched_s > life_s for watched_s in alike))
+        outlived = sum(
+            len(ages)
+            for spell, ages in by_spell.items()
+            if LIVES.get(spell.group) == kind and now - spell.first_seen_s > life_s
+        )
+        return patience_of(life_s, len(self.lives[kind]), outlived)
 
     def _ages(self, members: Mapping[SocketKey, Member], now: float) -> dict[Spell, list[float]]:
         """Return the least age of each socket, those that came together in one list."""

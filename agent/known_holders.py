@@ -231,7 +231,8 @@ class KnownHolders:
             return
         tries = (self._missed[inode].tries if inode in self._missed else 0) + everywhere
         pause = 1 if tries < _SURE_OF_NOBODY else min(_LONGEST_PAUSE, 2**tries)
-        self._missed[inode] = _Miss(tries, self._number + pause, scan.exhaustive)
+        # A holder that was found, and not read, is no kernel: only where nobody was found does nobody hold it.
+        self._missed[inode] = _Miss(tries, self._number + pause, scan.exhaustive and not found)
         if tries >= _SURE_OF_NOBODY:
             self._pids.pop(inode, None)
             self._unsure.discard(inode)

@@ -101,7 +101,6 @@ class KnownProcesses:
             process = reader.by_pid.get(pid)
             if sign is None or process is None:
                 continue
-            # The command line named the application; what it says beyond that is nothing to keep.
             self.by_pid[pid] = process
             self._signs[pid] = sign
             self._read_at[pid] = time.monotonic()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tool_cache import cache_folder, locked
 
-__all__ = ["NoProgram", "unpacked"]
+__all__ = ["NoProgram", "unpacked", "unpacked_root"]
 
 _APT_S = 300
 
@@ -38,18 +38,28 @@ def unpacked(program: str, *packages: str) -> Path:
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin:/sbin")
     if found:
         return Path(found)
-    if not all(shutil.which(one) for one in ("apt-get", "apt-cache", "dpkg-deb")):
-        raise NoProgram(f"{program} is not installed, and without apt it cannot be had")
-    folder = cache_folder("debian")
-    with locked(folder):
-        root = folder / f"{packages[0]}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
-        if not root.exists():
-            _unpack(packages, root)
+    root = unpacked_root(program, *packages)
     paths = [root / "usr" / place / program for place in ("bin", "sbin")]
     existing = [path for path in paths if path.exists()]
     if not existing:
         raise NoProgram(f"{program} is in none of the packages {' '.join(packages)}")
     return existing[0]
+
+
+def unpacked_root(what: str, *packages: str) -> Path:
+    """Return the folder below which these packages are unpacked, once; ``what`` is wanted of them.
+
+    Raises:
+        NoProgram: there is no apt here or the archive does not answer; the message is one sentence.
+    """
+    if not all(shutil.which(one) for one in ("apt-get", "apt-cache", "dpkg-deb")):
+        raise NoProgram(f"{what} is not installed, and without apt it cannot be had")
+    folder = cache_folder("debian")
+    with locked(folder):
+        root = folder / f"{packages[0]}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
+        if not root.exists():
+            _unpack(packages, root)
+    return root
 
 
 def _unpack(packages: tuple[str, ...], root: Path) -> None:

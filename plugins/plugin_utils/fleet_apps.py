@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.causes import FINDING_OF_CAUSE
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_libraries import LibrariesMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_trends import TrendMerge, merge_growing
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
@@ -24,15 +25,6 @@ _UNITS = 3
 
 # A forged report can name any number of applications: beyond this many, new names are only counted.
 _APPS_TRACKED = 50_000
-
-# The finding that speaks for a cause (the design's facts page); everything else is a plain leak.
-_FINDING_OF_CAUSE = {
-    "unaccepted": "close_wait.stuck_accept",
-    "eof_unnoticed": "close_wait.idle_pool",
-    "eof_unnoticed_tls": "close_wait.idle_pool",
-    "eof_unnoticed_farewell": "close_wait.idle_pool",
-    "unread_data": "close_wait.unread_body",
-}
 
 
 class AppsMerge:
@@ -166,7 +158,7 @@ class _App:
         # Half-closed and unknown sockets accuse nobody while another cause is known.
         accused = {cause: count for cause, count in self.causes.items() if cause not in {"half_close", "unknown"}}
         dominant = max(sorted(accused), key=accused.__getitem__) if accused else "unknown"
-        by_cause = _FINDING_OF_CAUSE.get(dominant, "close_wait.leak")
+        by_cause = FINDING_OF_CAUSE.get(dominant) or "close_wait.leak"
         if not self.findings or by_cause in self.findings:
             return by_cause
         return max(sorted(self.findings), key=self.findings.__getitem__)

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from debian_programs import NoProgram, _unpack
-from tool_cache import cache_folder, locked
+from debian_programs import NoProgram, unpacked_root
 
 __all__ = ["class_path"]
 
@@ -19,12 +16,8 @@ def class_path(jars: tuple[str, ...], packages: tuple[str, ...]) -> str:
     Raises:
         NoProgram: there is no apt here or the archive does not answer; the message is one sentence.
     """
-    folder = cache_folder("debian")
-    root = folder / f"{packages[0]}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
+    root = unpacked_root(jars[0], *packages)
     paths = [root / "usr" / "share" / "java" / jar for jar in jars]
-    with locked(folder):
-        if not root.exists():
-            _unpack(packages, root)
     missing = [path.name for path in paths if not path.exists()]
     if missing:
         raise NoProgram(f"{missing[0]} is in none of the packages {' '.join(packages)}")

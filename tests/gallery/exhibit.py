@@ -141,7 +141,7 @@ class Exhibit:
             time.sleep(0.1)
 
     def works(self) -> str:
-        """Return what is wrong with the program itself; empty if it runs and has said nothing on standard error."""
+        """Return what is wrong with the program itself; empty if it runs."""
         assert self._started is not None
         if self._stage.wait(self._started.pid, 0) is not None:
             return f"it has ended: {self._started.errors.read_text(encoding='utf-8', errors='replace')[-800:]}"

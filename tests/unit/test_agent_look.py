@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.lastack.linux.agent import known_holders, namespace_reads
+from ansible_collections.lastack.linux.agent import known_holders, known_processes, namespace_reads
 from ansible_collections.lastack.linux.agent.look import Look, LookOptions
 from ansible_collections.lastack.linux.agent.records import AppKey
 from ansible_collections.lastack.linux.plugins.module_utils.observe.close_wait_sockets import CloseWaitSockets
@@ -232,6 +232,20 @@ def test_what_two_programs_share_tells_nothing(machine: Machine) -> None:
     eyes.set_options(eyes.options._replace(search_cpu_share=1e9))
     seen = eyes.look()
     assert {key.app: len(one.members) for key, one in seen.applications.items()} == {"server": 1, "other": 2}
+
+
+def test_a_holder_that_could_not_be_read_is_not_the_kernel(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More processes hold sockets than are kept: nobody can be named, and yet it is somebody."""
+    exhaustive = known_holders.find_owners
+    monkeypatch.setattr(
+        known_holders, "find_owners", lambda *given, **more: exhaustive(*given, **more)._replace(exhaustive=True)
+    )
+    monkeypatch.setattr(known_processes, "_MOST", 0)
+    machine.sockets[HOST] = sockets(500, 1)
+    machine.hold(100, 500)
+    eyes = look(machine, search_cpu_share=1e9)
+    kinds = {key.kind for __ in range(5) for key in eyes.look().applications}
+    assert kinds == {"unknown"}
 
 
 def test_a_socket_without_a_holder_is_unknown_only_after_a_second_search(machine: Machine) -> None:

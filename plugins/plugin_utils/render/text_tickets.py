@@ -43,7 +43,8 @@ def render_tickets(
     screen.line(f"{_summary(index, written)} Index: {_path(folder, 'tickets.json')}")
     hosts = index["hosts"]
     if hosts["audited"] < hosts["meant"]:
-        screen.paragraph(f"Not seen: {count(hosts['meant'] - hosts['audited'])} of {plural(hosts['meant'], 'host')}")
+        missing = f"{count(hosts['meant'] - hosts['audited'])} of {plural(hosts['meant'], 'host')}"
+        screen.paragraph(f"Not seen: {missing}; lastack report without --tickets names them, with the reasons")
     if hosts["incomplete"]:
         screen.paragraph(f"Seen in part: {plural(hosts['incomplete'], 'host')}; each ticket says what is missing")
     if index["gone"]:

@@ -97,7 +97,7 @@ def _figures(evidence: AppEvidence, one: Section) -> list[str]:
         ]
     elif one.finding == "close_wait.idle_pool" and one.served and _first(evidence) == "close_wait.stuck_accept":
         lines += ["Most likely these are what the program was serving when it got stuck: they end with cause 1."]
-    if len(one.causes) > 1 or any(cause not in CAUSE_WORDS for cause in one.causes):
+    if len(one.causes) > 1:
         ranked = sorted(one.causes.items(), key=lambda item: (-item[1], item[0]))
         shown = ", ".join(f"{count(number)} {CAUSE_WORDS[name]} (`{name}`)" for name, number in ranked)
         lines.append(f"By what the kernel shows of each socket: {shown}.")
