@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
-from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
-from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
@@ -23,17 +21,14 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
     RunFolderError,
     utc_now,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, load_host_report
+from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import stored_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
+
 __all__ = ["Finished", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
-
-_SILENT = "nothing came back from this host: its task did not run or was killed"
-
-# lastack.host/1 allows the name this many characters; the file's own name is safe whatever its length.
-_NAME_LENGTH = 256
 
 
 class Finished(NamedTuple):
@@ -109,27 +104,13 @@ def _merge(run: RunFolder) -> tuple[FleetMerge, dict[str, Outcome]]:
     profile = run.manifest["options"].get("profile")
     merge = FleetMerge(profile=profile if profile in PROFILES else None)
     final = {}
-    for host, known in run.outcomes().items():
-        outcome = known or Outcome("missing", _SILENT, None)
-        if outcome.outcome == "ok":
-            outcome = _add(run, merge, host, outcome)
-        if outcome.outcome != "ok":
-            merge.add_not_audited(one_line(host, _NAME_LENGTH), outcome.outcome, outcome.reason)
-        final[host] = outcome
+    for stored in stored_hosts(run):
+        if stored.report is None:
+            merge.add_not_audited(stored.name, stored.outcome.outcome, stored.outcome.reason)
+        else:
+            merge.add(stored.name, stored.report)
+        final[stored.host] = stored.outcome
     return merge, final
-
-
-def _add(run: RunFolder, merge: FleetMerge, host: str, outcome: Outcome) -> Outcome:
-    if outcome.file is None:
-        return Outcome("invalid", "the run folder names no report of this host", None)
-    try:
-        report = load_host_report(run.report_path(outcome.file), full=False)
-    except InvalidReport as error:
-        return Outcome("invalid", f"{outcome.file} {error}", None)
-    name = one_line(host, _NAME_LENGTH)
-    report["host"]["inventory_name"] = name
-    merge.add(name, report)
-    return outcome
 
 
 def _write(run: RunFolder, merge: FleetMerge) -> Finished:

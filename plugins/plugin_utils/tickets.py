@@ -27,17 +27,17 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket import
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ticket_facts import first_seen_words, title_of
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import HOSTS, RunFolder
 from ansible_collections.lastack.linux.plugins.plugin_utils.safe_names import safe_file_name
+from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import stored_hosts
 from ansible_collections.lastack.linux.plugins.plugin_utils.ticket_evidence import AppEvidence
 from ansible_collections.lastack.linux.plugins.plugin_utils.ticket_problems import problems_of
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import (
     InvalidReport,
-    load_host_report,
     parse_json,
     read_capped,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.ticket_problems import AppKey, Problem
 
@@ -134,26 +134,16 @@ def write_tickets(run_folder: str, fleet: Mapping[str, Any], folder: str | Path)
     """
     run = RunFolder.read(run_folder)
     merge = TicketsMerge({entry["app"] for entry in [*fleet["apps"], *fleet["dead_sockets"]]})
-    for host, report in _reports(run):
-        merge.add(host, report)
+    for stored in stored_hosts(run):
+        # The fleet report names the others and their reason among those that were not audited.
+        if stored.report is not None:
+            merge.add(stored.name, stored.report)
     place = _open_folder(Path(folder), run)
     try:
         with locked(place):
             return _write(place, merge, fleet)
     except OSError as error:
         raise TicketsError(f"Cannot write the tickets to {place}: {error.strerror or error}.") from error
-
-
-def _reports(run: RunFolder) -> Iterator[tuple[str, dict[str, Any]]]:
-    for host, outcome in run.outcomes().items():
-        if outcome is None or outcome.outcome != "ok" or outcome.file is None:
-            continue
-        try:
-            report = load_host_report(run.report_path(outcome.file), full=False)
-        except InvalidReport:
-            # The fleet report names it and its reason among those that were not audited.
-            continue
-        yield one_line(host, _NAME_LENGTH), report
 
 
 def _open_folder(folder: Path, run: RunFolder) -> Path:
