@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tool_cache import pythons
 
-__all__ = ["Outcome", "Suite", "judge", "main", "read_junit", "suites"]
+__all__ = ["Outcome", "Suite", "judge", "main", "read_failures", "read_junit", "suites"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -58,6 +58,8 @@ PACKAGES = {
 """Program to Debian packages."""
 HOSTS = ("crun", "ip", "mmdebstrap", "nsenter", "setpriv", "ssh", "ssh-keygen", "unshare")
 """What the test hosts are made with."""
+_FAILURE_LINES = 8
+_FAILURE_LETTERS = 2000
 ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")}
 
 
@@ -87,6 +89,8 @@ class Outcome:
     skipped: int | None = None
     reason: str = ""
     skips: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Test to what it said: its own words, many lines above the closing table, may be lost in a long log."""
 
     @property
     def bad(self) -> bool:
@@ -258,6 +262,17 @@ def read_junit(path: Path) -> tuple[int, int, int, dict[str, int]]:
     return passed, failed, skipped, dict(reasons)
 
 
+def read_failures(path: Path) -> dict[str, str]:
+    """Return the failed tests of pytest's JUnit file and the last lines of what each of them said."""
+    found = {}
+    for case in ET.parse(path).iter("testcase"):  # noqa: S314 - written by pytest a moment ago
+        for said in (case.find("failure"), case.find("error")):
+            if said is not None:
+                text = "\n".join([said.get("message") or "", *(said.text or "").splitlines()[-_FAILURE_LINES:]])
+                found[f"{case.get('classname')}::{case.get('name')}"] = text[:_FAILURE_LETTERS]
+    return found
+
+
 def judge(status: int, passed: int, failed: int) -> str:
     """Return the result of a pytest run; status 5 is pytest's "no tests collected"."""
     if failed or status not in {0, 5}:
@@ -306,9 +321,10 @@ def run_suite(suite: Suite) -> Outcome:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={junit}", *suite.paths]
         status = _run(command, environment, suite.limit_s)
         passed, failed, skipped, skips = read_junit(junit) if junit.exists() else (0, 0, 0, {})
+        failures = read_failures(junit) if junit.exists() else {}
     result = judge(status, passed, failed)
     reason = {"DID NOT RUN": "no test of it ran", "FAILED": f"pytest ended with status {status}"}.get(result, "")
-    return Outcome(suite.name, result, time.monotonic() - start, passed, failed, skipped, reason, skips)
+    return Outcome(suite.name, result, time.monotonic() - start, passed, failed, skipped, reason, skips, failures)
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -319,6 +335,9 @@ def table(outcomes: list[Outcome]) -> str:
         note = f"  {one.reason}" if one.reason else ""
         lines.append(f"{one.suite:<24} {one.result:<12} {counts} {one.seconds:>8.1f}{note}")
         lines += [f"{'':<24} skipped {number}: {why}" for why, number in one.skips.items()]
+    for one in outcomes:
+        for test, said in one.failures.items():
+            lines += ["", f"FAILED {test}", *(f"    {line}" for line in said.splitlines())]
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ import yaml
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from archives import ALLOWED, PREFIX, Member, faults, read_archive
 from check_packages import metadata_faults
-from test_all import judge, read_junit, suites
+from test_all import Outcome, judge, read_failures, read_junit, suites, table
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("agent", "meta", "playbooks", "plugins", "roles")
@@ -175,6 +175,21 @@ def test_junit_is_counted(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert read_junit(path) == (1, 2, 2, {"no node": 2})
+
+
+def test_the_closing_table_names_each_failed_test_and_what_it_said(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text(
+        '<testsuites><testsuite><testcase classname="tests.x" name="good"/><testcase classname="tests.x" name="bad">'
+        '<failure message="assert 1 == 2">def test_bad():\n&gt; assert one == two\nE assert 1 == 2</failure></testcase>'
+        "</testsuite></testsuites>",
+        encoding="utf-8",
+    )
+    failures = read_failures(path)
+    assert list(failures) == ["tests.x::bad"]
+    shown = table([Outcome("x", "FAILED", 1.0, 1, 1, 0, "pytest ended with status 1", {}, failures)])
+    assert "FAILED tests.x::bad" in shown
+    assert "E assert 1 == 2" in shown
 
 
 # The virtual environment. A stand-in for Python says what a machine's own would; nothing is installed.
