@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.agent.records import VERDICTS
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
+from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import (
+    MAX_FACT_BYTES,
+    MAX_FRESH_S,
+    SCHEMA_ID,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,11 +37,6 @@ __all__ = [
     "render_fact",
 ]
 
-SCHEMA_ID = "lastack.local/1"
-MAX_FACT_BYTES = 16 * 1024
-"""Every play on every host carries the fact."""
-MAX_FRESH_S = 86_400
-"""Nobody may call a fact fresh for longer; checked where it is published."""
 KINDS = ("container", "unit", "interpreter", "executable", "listener", "kernel", "unknown")
 RUNTIMES = ("java", "node", "python", "go", "ruby", "php", "native")
 CAUSES = (

@@ -9,7 +9,6 @@ Ansible executes a ``*.fact`` with an execute bit and follows links to it; here 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import stat
@@ -20,9 +19,13 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.records impo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_FACT_BYTES", "VERDICTS", "AgentFact", "AgentKey", "read_agent_fact"]
+__all__ = ["MAX_FACT_BYTES", "MAX_FRESH_S", "SCHEMA_ID", "VERDICTS", "AgentFact", "AgentKey", "read_agent_fact"]
 
+SCHEMA_ID = "lastack.local/1"
 MAX_FACT_BYTES = 16 * 1024
+"""Every play on every host carries the fact."""
+MAX_FRESH_S = 86_400
+"""Nobody may call a fact fresh for longer."""
 VERDICTS = ("leak", "stuck", "watching", "pool", "burst")
 """What the agent may say of an application, worst first."""
 
@@ -32,8 +35,6 @@ AgentKey = tuple[str, str, str]
 _FOLDERS = ("etc", "ansible", "facts.d")
 _NAME = "lastack.fact"
 _PATH = "/etc/ansible/facts.d/lastack.fact"
-_SCHEMA = "lastack.local/1"
-_MAX_FRESH_S = 86_400.0
 _MAX_OFFENDERS = 1_000
 _CLOCK_GRAIN_S = 1.0
 """The fact's moment may be rounded up; what lies further in the future is no moment of this host."""
@@ -130,8 +131,8 @@ def _parse(data: bytes) -> dict[str, Any]:
         value = json.loads(data.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise _NotAFactError("is not JSON") from None
-    if not isinstance(value, dict) or value.get("schema") != _SCHEMA:
-        raise _NotAFactError(f"is no {_SCHEMA}")
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA_ID:
+        raise _NotAFactError(f"is no {SCHEMA_ID}")
     return value
 
 
@@ -142,7 +143,7 @@ def _no_number(_constant: str) -> Any:  # noqa: ANN401 - the parser wants a valu
 def _fact(value: Mapping[str, Any], boot_id: str | None, now_s: float) -> AgentFact:
     collector, dropped = _object(value, "collector"), _object(value, "dropped")
     published_s, fresh_for_s = _number(value, "published_boottime_s"), _number(value, "fresh_for_s")
-    if fresh_for_s > _MAX_FRESH_S:
+    if fresh_for_s > MAX_FRESH_S:
         raise _NotAFactError("calls itself fresh for longer than a day")
     complete = _object(value, "completeness").get("complete")
     if not isinstance(complete, bool):
@@ -241,8 +242,7 @@ def _number(holder: Mapping[str, Any], name: str, *, least: float = 0.0) -> floa
         raise _NotAFactError(f"has no number {name}")
     if not least <= value <= _LARGEST:
         raise _NotAFactError(f"has a number {name} that is out of range")
-    number = float(value)
-    return number if math.isfinite(number) else least
+    return float(value)
 
 
 def _number_or_none(holder: Mapping[str, Any], name: str, *, least: float = 0.0) -> float | None:
