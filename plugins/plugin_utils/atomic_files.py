@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-__all__ = ["write_atomically"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["open_atomically", "write_atomically"]
 
 
 def write_atomically(path: str | Path, data: bytes, *, mode: int | None = None) -> None:
@@ -19,11 +24,21 @@ def write_atomically(path: str | Path, data: bytes, *, mode: int | None = None) 
     follow the umask like those of any new file. Raises ``OSError``; then ``path`` is untouched and the
     temporary file is gone.
     """
+    with open_atomically(path, mode=mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def open_atomically(path: str | Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Yield a binary file that becomes ``path`` when the block ends, as ``write_atomically`` has it.
+
+    A block that raises, by Ctrl-C too, leaves ``path`` untouched and no temporary file. Raises ``OSError``.
+    """
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), _default_mode() if mode is None else mode)
             os.fsync(file.fileno())

@@ -24,9 +24,10 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
 from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import stored_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
+    from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
 
 __all__ = ["Finished", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
 
@@ -77,30 +78,34 @@ def finish_run(run: RunFolder) -> Finished | None:
         raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
 
 
-def rerender_run(path: str) -> tuple[dict[str, Any], str]:
-    """Merge and render a run folder again, whether it finished or was cut short.
+def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any], str]:
+    """Merge and render a run folder again, whether it finished or was cut short; ``sinks`` see the same one pass.
 
     Returns the fleet report and the path of the HTML page; the path is empty if the folder cannot be written.
-    Raises ``RunFolderError`` for a folder that is no run folder or whose run still goes on.
+    Raises ``RunFolderError`` for a folder that is no run folder or whose run still goes on, and what a sink raises.
     """
     run = RunFolder.read(path)
     if run.is_live():
         started = run.manifest["started_at"]
         raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
-    merge, __ = _merge(run)
+    merge, __ = _merge(run, sinks)
     try:
         with run.exclusive():
             finished = _write(run, merge)
     except OSError:
-        return merge.result(_run_of(run)), ""
-    return finished.fleet, finished.html_path
+        fleet, html_path = merge.result(_run_of(run)), ""
+    else:
+        fleet, html_path = finished.fleet, finished.html_path
+    for sink in sinks:
+        sink.finish(fleet)
+    return fleet, html_path
 
 
 def _run_of(run: RunFolder) -> dict[str, Any]:
     return {key: run.manifest[key] for key in ("id", "made_by", "version", "started_at", "finished_at")}
 
 
-def _merge(run: RunFolder) -> tuple[FleetMerge, dict[str, Outcome]]:
+def _merge(run: RunFolder, sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, dict[str, Outcome]]:
     profile = run.manifest["options"].get("profile")
     merge = FleetMerge(profile=profile if profile in PROFILES else None)
     final = {}
@@ -109,6 +114,8 @@ def _merge(run: RunFolder) -> tuple[FleetMerge, dict[str, Outcome]]:
             merge.add_not_audited(stored.name, stored.outcome.outcome, stored.outcome.reason)
         else:
             merge.add(stored.name, stored.report)
+        for sink in sinks:
+            sink.add(stored)
         final[stored.host] = stored.outcome
     return merge, final
 

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import write_atomically
+from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import open_atomically, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,4 +50,23 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_written_in_parts_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with open_atomically(path, mode=0o600) as file:
+        file.write(b"one ")
+        assert not path.exists()
+        file.write(b"two")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one two", 0o600)
+
+    def interrupted() -> None:
+        with open_atomically(path) as file:
+            file.write(b"three")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"one two"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
