@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder
 
-__all__ = ["StoredHost", "stored_hosts"]
+__all__ = ["StoredHost", "stored_host", "stored_hosts"]
 
 _SILENT = "nothing came back from this host: its task did not run or was killed"
 
@@ -43,12 +43,20 @@ def stored_hosts(run: RunFolder) -> Iterator[StoredHost]:
     Hosts without an outcome count as ``missing``, host files that cannot be used as ``invalid`` with the reason.
     """
     for host, known in run.outcomes().items():
-        outcome = known or Outcome("missing", _SILENT, None)
-        name = one_line(host, _NAME_LENGTH)
-        report = None
-        if outcome.outcome == "ok":
-            outcome, report = _load(run, name, outcome)
-        yield StoredHost(host, name, outcome, report)
+        yield stored_host(run, host, known)
+
+
+def stored_host(run: RunFolder, host: str, known: Outcome | None) -> StoredHost:
+    """Return one host of a run folder with its report; ``known`` is its entry in ``run.outcomes()``.
+
+    For who reads two runs side by side; the outcomes mean what they mean in ``stored_hosts``.
+    """
+    outcome = known or Outcome("missing", _SILENT, None)
+    name = one_line(host, _NAME_LENGTH)
+    report = None
+    if outcome.outcome == "ok":
+        outcome, report = _load(run, name, outcome)
+    return StoredHost(host, name, outcome, report)
 
 
 def _load(run: RunFolder, name: str, outcome: Outcome) -> tuple[Outcome, dict[str, Any] | None]:
