@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import paramiko
-
     from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
 
-__all__ = ["AuthenticationRefused", "authenticate", "forget_keys", "locked_files", "unlock"]
+__all__ = ["AuthenticationError", "authenticate", "forget_keys", "locked_files", "unlock"]
 
 
-class AuthenticationRefused(Exception):
+class AuthenticationError(Exception):
     """The host took none of what could be shown; the text is one sentence without any secret. Never transient."""
 
 
@@ -29,7 +28,7 @@ def authenticate(transport: paramiko.Transport, settings: SshSettings, password:
     (password, or keyboard-interactive with one hidden question). Key files and the agent's list are read once for
     all hosts. Set ``transport.auth_timeout`` before.
 
-    Raises ``AuthenticationRefused`` (final), or paramiko's ``SSHException``, ``EOFError`` or ``OSError`` where the
+    Raises ``AuthenticationError`` (final), or paramiko's ``SSHException``, ``EOFError`` or ``OSError`` where the
     connection broke for another reason (the caller may try again).
     """
     raise NotImplementedError

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     import socket
 
     import paramiko
-
     from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
 
-__all__ = ["HostKeyPolicy", "HostKeyRefused", "HostKeyVerdict"]
+__all__ = ["HostKeyError", "HostKeyPolicy", "HostKeyVerdict"]
 
 
-class HostKeyRefused(Exception):
+class HostKeyError(Exception):
     """The host's key is not the one that is known; the text is one sentence with file, line and fingerprint."""
 
 
@@ -48,12 +47,12 @@ class HostKeyPolicy:
         """Return a transport over ``sock`` that offers the algorithms of the settings, known host keys first.
 
         ``sock`` is a connected socket, or a channel or proxy of paramiko's. Nothing is sent yet.
-        Source: order_hostkeyalgs() of OpenSSH's sshconnect2.c. Raises ``HostKeyRefused`` if nothing can be offered.
+        Source: order_hostkeyalgs() of OpenSSH's sshconnect2.c. Raises ``HostKeyError`` if nothing can be offered.
         """
         raise NotImplementedError
 
     def check(self, transport: paramiko.Transport) -> HostKeyVerdict:
-        """Return why the key that ``transport`` was shown is good, or raise ``HostKeyRefused``.
+        """Return why the key that ``transport`` was shown is good, or raise ``HostKeyError``.
 
         Call it after ``start_client`` and before anything secret is sent. With "accept-new" and "no" an unknown key is
         added to the first file of the user. Source: check_host_key() of OpenSSH's sshconnect.c.

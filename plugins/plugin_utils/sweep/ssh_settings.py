@@ -20,7 +20,7 @@ class SettingsError(Exception):
 class Overrides(NamedTuple):
     """What the command line of the sweep says for every host; empty where it says nothing.
 
-    As in Ansible, a host's own ``ansible_user`` and ``ansible_ssh_private_key_file`` win over ``user`` and ``key_file``.
+    As in Ansible, a host's own ``ansible_user`` and ``ansible_ssh_private_key_file`` win over these.
     """
 
     user: str = ""
