@@ -1,9 +1,10 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The agent as one file for a host: a zip that Python runs (zipapp), with the same bytes wherever it is built.
+"""A program of the collection for a host: the sources of the modules that it imports, and nothing else.
 
-It holds the sources of the modules that the agent imports, found by reading their import statements, and nothing else.
+They are found by reading import statements. The agent is one file of them, a zip that Python runs (zipapp), with the
+same bytes wherever it is built.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.version import VERSI
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BUNDLE_NAME", "Bundle", "BundleError", "build_bundle"]
+__all__ = ["BUNDLE_NAME", "Bundle", "BundleError", "build_bundle", "read_sources"]
 
 BUNDLE_NAME = "lastack-agent.pyz"
 _PACKAGE = "ansible_collections.lastack.linux"
@@ -34,7 +35,7 @@ _UNIX = 3
 
 
 class BundleError(Exception):
-    """The agent cannot be bundled; the text says why in one sentence."""
+    """A program cannot be bundled; the text says why in one sentence."""
 
 
 class Bundle(NamedTuple):
@@ -59,7 +60,7 @@ def build_bundle(root: Path = _ROOT) -> Bundle:
     of that name on the host can be mixed in. Raises ``BundleError``: a module is missing, cannot be read, or imports
     what a host may not have.
     """
-    sources = _sources(root)
+    sources = read_sources(_ENTRY, root)
     # Its imports are absolute, so it runs from the top of the archive, too, where Python looks for it.
     files = {"__main__.py": sources.pop(_ENTRY)}
     for name, source in sources.items():
@@ -70,10 +71,13 @@ def build_bundle(root: Path = _ROOT) -> Bundle:
     return Bundle(_zipped(files), tuple(sorted([_ENTRY, *sources])), VERSION)
 
 
-def _sources(root: Path) -> dict[str, bytes]:
-    """Return the modules of the agent by dotted name, from its entry along every import."""
+def read_sources(entry: str, root: Path = _ROOT) -> dict[str, bytes]:
+    """Return the sources of the module ``entry`` and of all that it imports along every import, by dotted name.
+
+    Raises ``BundleError`` as ``build_bundle`` does.
+    """
     found: dict[str, bytes] = {}
-    waiting = [_ENTRY]
+    waiting = [entry]
     while waiting:
         name = waiting.pop()
         if name in found:
