@@ -46,7 +46,8 @@ class SourcesInMemory:
         package = name in self._packages
         if not package and name not in self._sources:
             return None
-        return ModuleSpec(name, self, origin="lastack", is_package=package)
+        # importlib.abc.Loader as a base would only cost another import.
+        return ModuleSpec(name, self, origin="lastack", is_package=package)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:  # noqa: ARG002 - the protocol of a loader
         """Leave the making of the module to Python."""
@@ -82,7 +83,7 @@ def main(marker: str, request: Mapping[str, Any]) -> int:
     output = os.dup(_OUTPUT)
     os.dup2(2, _OUTPUT)
     os.set_blocking(output, True)
-    sys.meta_path.insert(0, SourcesInMemory(request["modules"]))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, SourcesInMemory(request["modules"]))
     try:
         answer, status = _answer(marker, request["options"]), NOTHING_SAID
     except Exception as error:  # noqa: BLE001 - whatever it is, the person who sweeps must be told
