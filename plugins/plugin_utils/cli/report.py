@@ -20,21 +20,33 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from typing import IO
+
+    from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "show an audit's run folder again, renew its HTML report, write tickets for developers"
+
+_FILES = ("html", "markdown", "junit", "openmetrics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``lastack report``."""
     parser.add_argument("run_folder", metavar="RUN_FOLDER", help="a folder that tcp_audit wrote (lastack.run/1)")
     parser.add_argument("--json", action="store_true", help="print the fleet report; with --tickets their index")
-    parser.add_argument("--html", metavar="PATH", help="also write the HTML report to this file")
-    parser.add_argument(
+    files = parser.add_argument_group("also write", "A PATH of - is standard output, then instead of the screen.")
+    files.add_argument("--html", metavar="PATH", help="the HTML report")
+    files.add_argument("--markdown", metavar="PATH", help="a summary for a chat or a merge request")
+    files.add_argument("--junit", metavar="PATH", help="JUnit XML for a CI server: one case for each host and finding")
+    files.add_argument("--openmetrics", metavar="PATH", help="gauges for node_exporter's textfiles or a Pushgateway")
+    files.add_argument(
+        "--csv", metavar="DIR", help="hosts.csv, applications.csv, findings.csv and settings.csv into this folder"
+    )
+    files.add_argument(
         "--tickets",
         metavar="DIR",
-        help="write a Markdown ticket for each application that has to change, and tickets.json, into this folder",
+        help="a Markdown ticket for each application that has to change, and tickets.json, into this folder",
     )
     parser.add_argument(
         "--fail-on", choices=LEVELS, help="exit with 1 if there is such a finding or a worse one on any host"
@@ -44,32 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge and render a run folder again and print its screen, or its fleet report with ``--json``."""
-    from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (  # noqa: PLC0415 - probe is fast
-        RunFolderError,
-    )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import (  # noqa: PLC0415 - the same
-        rerender_run,
-    )
-
     folder = arguments.run_folder
     if os.path.isfile(folder):  # noqa: PTH113 - pathlib costs a tenth of a probe's start
         raise CommandError(f"{folder} is a file: name the run folder, {os.path.dirname(folder) or '.'}")  # noqa: PTH120 - the same
-    try:
-        fleet, html_path = rerender_run(arguments.run_folder)
-    except RunFolderError as error:
-        raise CommandError(str(error)) from None
-    if arguments.html is not None:
-        if not html_path:
-            raise CommandError(f"{arguments.run_folder}: the HTML report is made there, but it cannot be written to.")
-        from pathlib import Path  # noqa: PLC0415 - costs a tenth of a probe's start
-
-        Path(arguments.html).write_bytes(Path(html_path).read_bytes())
+    silent = _refuse_clashes(arguments)
+    fleet, html_path = _render(arguments)
     if arguments.tickets is not None:
-        _tickets(arguments, fleet)
+        _tickets(arguments, fleet, silent=silent)
     elif arguments.json:
         write(as_json(fleet))
-    else:
-        from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import (  # noqa: PLC0415 - the same
+    elif not silent:
+        from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import (  # noqa: PLC0415 - probe is fast
             render_run,
         )
 
@@ -85,8 +82,95 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_status(fleet, arguments.fail_on)
 
 
-def _tickets(arguments: argparse.Namespace, fleet: Mapping[str, Any]) -> None:
-    """Write the tickets and print a line for each, or their index with ``--json``."""
+def _refuse_clashes(arguments: argparse.Namespace) -> bool:
+    """Refuse two outputs in one place; return whether standard output is taken by a file."""
+    from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - the same
+        require_one_stdout,
+    )
+
+    wanted: dict[str, str | None] = {f"--{name}": getattr(arguments, name) for name in _FILES}
+    taken: dict[str, str] = {}
+    for option, path in wanted.items():
+        if path is None:
+            continue
+        if not path:
+            raise CommandError(f"{option} needs the name of a file.")
+        real = os.path.realpath(path)
+        if path != "-" and os.path.isfile(real) | (not os.path.exists(real)) and real in taken:  # noqa: PTH110,PTH113 - the same
+            raise CommandError(f"{taken[real]} and {option} name the same file: {path}")
+        taken[real] = option
+    for option in ("csv", "tickets"):
+        if getattr(arguments, option) == "":
+            raise CommandError(f"--{option} needs the name of a folder.")
+    silent = require_one_stdout({**wanted, "--json": "-" if arguments.json else None})
+    return silent and not arguments.json
+
+
+def _render(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Merge and render the run in one pass, and write all files that are wanted, or none of them."""
+    from contextlib import ExitStack  # noqa: PLC0415 - the same
+
+    from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - the same
+        named_errors,
+        open_output,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (  # noqa: PLC0415 - the same
+        RunFolderError,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import (  # noqa: PLC0415 - the same
+        rerender_run,
+    )
+
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(open_output(path)) for name in _FILES if (path := getattr(arguments, name))}
+        sinks: list[Sink] = []
+        if "junit" in files:
+            from ansible_collections.lastack.linux.plugins.plugin_utils.render.junit import (  # noqa: PLC0415 - the same
+                JUnitSink,
+            )
+
+            sinks.append(JUnitSink(files["junit"]))
+        if arguments.csv:
+            from ansible_collections.lastack.linux.plugins.plugin_utils.render.csv_tables import (  # noqa: PLC0415 - the same
+                open_tables,
+            )
+
+            with named_errors(arguments.csv):
+                sinks.append(stack.enter_context(open_tables(arguments.csv)))
+        try:
+            fleet, html_path = rerender_run(arguments.run_folder, sinks)
+        except RunFolderError as error:
+            raise CommandError(str(error)) from None
+        _write_from_fleet(files, arguments, fleet, html_path)
+    return fleet, html_path
+
+
+def _write_from_fleet(
+    files: Mapping[str, IO[bytes]], arguments: argparse.Namespace, fleet: Mapping[str, Any], html_path: str
+) -> None:
+    """Write what needs the fleet report alone."""
+    if "html" in files:
+        if not html_path:
+            raise CommandError(f"{arguments.run_folder}: the HTML report is made there, but it cannot be written to.")
+        from pathlib import Path  # noqa: PLC0415 - costs a tenth of a probe's start
+
+        files["html"].write(Path(html_path).read_bytes())
+    if "markdown" in files:
+        from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown_fleet import (  # noqa: PLC0415 - the same
+            render_markdown,
+        )
+
+        files["markdown"].write(render_markdown(fleet).encode("utf-8"))
+    if "openmetrics" in files:
+        from ansible_collections.lastack.linux.plugins.plugin_utils.render.openmetrics import (  # noqa: PLC0415 - the same
+            render_openmetrics,
+        )
+
+        files["openmetrics"].write(render_openmetrics(fleet).encode("utf-8"))
+
+
+def _tickets(arguments: argparse.Namespace, fleet: Mapping[str, Any], *, silent: bool) -> None:
+    """Write the tickets and print a line for each unless ``silent``, or their index with ``--json``."""
     from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_tickets import (  # noqa: PLC0415 - the same
         render_tickets,
     )
@@ -98,14 +182,14 @@ def _tickets(arguments: argparse.Namespace, fleet: Mapping[str, Any]) -> None:
         write_tickets,
     )
 
-    if not arguments.tickets:
-        raise CommandError("--tickets needs the name of a folder.")
     try:
         tickets = write_tickets(arguments.run_folder, fleet, arguments.tickets)
     except (RunFolderError, TicketsError) as error:
         raise CommandError(str(error)) from None
     if arguments.json:
         write(as_json(tickets.listed))
+        return
+    if silent:
         return
     write(
         render_tickets(
