@@ -21,11 +21,13 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import on
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KEYWORDS", "load_schema", "schema_problems"]
+__all__ = ["KEYWORDS", "MAX_INTEGER", "load_schema", "schema_problems"]
 
 _FOLDER = Path(__file__).parent / "schemas"
-_MAX_INTEGER = 2**64 - 1
 _ENOUGH = 5
+
+MAX_INTEGER = 2**64 - 1
+"""What is counted fits in 64 bits."""
 
 # What the checker below understands; annotations say nothing about validity. A test holds the schemas to it.
 KEYWORDS = frozenset(
@@ -138,7 +140,7 @@ class _Checker:
             self._wrong(where, f"is {_shown(value)}, which is not of the form {schema['pattern']}")
 
     def _check_number(self, value: float, schema: Mapping[str, Any], where: str) -> None:
-        if not math.isfinite(value) if isinstance(value, float) else abs(value) > _MAX_INTEGER:
+        if not math.isfinite(value) if isinstance(value, float) else abs(value) > MAX_INTEGER:
             self._wrong(where, "is out of range")
         elif value < schema.get("minimum", -math.inf):
             self._wrong(where, f"is below {schema['minimum']}")

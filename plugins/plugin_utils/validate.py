@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import stat
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line, plain_text
+from ansible_collections.lastack.linux.plugins.plugin_utils.schema_check import is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,20 +28,19 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_REPORT_BYTES",
     "InvalidReport",
+    "check_depth",
     "check_host_report",
     "load_host_report",
     "parse_json",
     "read_capped",
     "require_host_report",
+    "strict_decoder",
 ]
 
 HOST_SCHEMA = "lastack.host/1"
 MAX_REPORT_BYTES = 256 * 1024
 MAX_FILE_BYTES = 1024 * 1024
 _MAX_DEPTH = 32
-
-# Strings are skipped as a whole (possessive quantifiers: no backtracking on hostile quotes), brackets counted.
-_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 class InvalidReport(ValueError):  # noqa: N818 - the contract's name: it is the outcome `invalid`
@@ -54,16 +53,22 @@ def parse_json(data: bytes, *, max_depth: int = _MAX_DEPTH) -> Any:  # noqa: ANN
     Refuses what parsers read differently or fall over: nesting beyond ``max_depth``, duplicate keys, ``NaN`` and
     infinities, text that is not UTF-8.
     """
-    _check_depth(data, max_depth)
+    parsed = _parse(data, max_depth)
+    check_depth(parsed, max_depth)
+    return parsed
+
+
+def _parse(data: bytes, max_depth: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Parse without a look at the depth, which what comes next walks anyway."""
     try:
-        text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
+        # Its scanner is written in C and gives up (RecursionError) long before the stack ends.
+        return _DECODER.decode(data.decode("utf-8"))
     except InvalidReport:
         raise
     except UnicodeDecodeError as error:
         raise InvalidReport("is not UTF-8 text") from error
     except RecursionError as error:
-        raise InvalidReport(f"is nested deeper than {max_depth} levels") from error
+        raise _too_deep(max_depth) from error
     except ValueError as error:
         raise InvalidReport(f"is not JSON: {one_line(str(error), 120)}") from error
 
@@ -110,8 +115,11 @@ def check_host_report(data: object, *, size_bytes: int | None = None, full: bool
     size = _compact_size(data) if size_bytes is None else size_bytes
     if size > MAX_REPORT_BYTES:
         return [f"has {size:,} bytes, more than the {MAX_REPORT_BYTES:,} allowed"]
-    problems = schema_problems(data, load_schema(HOST_SCHEMA))
-    return problems or (_confirm(data) if full else [])
+    if not is_valid(data, HOST_SCHEMA):
+        problems = schema_problems(data, load_schema(HOST_SCHEMA))
+        if problems:
+            return problems
+    return _confirm(data) if full else []
 
 
 def require_host_report(data: object, *, size_bytes: int | None = None) -> dict[str, Any]:
@@ -126,7 +134,7 @@ def require_host_report(data: object, *, size_bytes: int | None = None) -> dict[
     size = len(compact) if size_bytes is None else size_bytes
     if max(size, len(compact)) > MAX_FILE_BYTES:
         raise InvalidReport(f"has {len(compact):,} bytes, more than the {MAX_REPORT_BYTES:,} allowed")
-    return _checked(parse_json(compact), None, full=True)
+    return _checked(compact, None, full=True)
 
 
 def load_host_report(path: str | Path, *, full: bool = True) -> dict[str, Any]:
@@ -136,37 +144,54 @@ def load_host_report(path: str | Path, *, full: bool = True) -> dict[str, Any]:
     """
     data = read_capped(path, MAX_FILE_BYTES)
     # Written compactly, the JSON can only be smaller than the file.
-    return _checked(parse_json(data), len(data) if len(data) <= MAX_REPORT_BYTES else None, full=full)
+    return _checked(data, len(data) if len(data) <= MAX_REPORT_BYTES else None, full=full)
 
 
-def _checked(parsed: object, size_bytes: int | None, *, full: bool) -> dict[str, Any]:
-    report = _plain(parsed)
+def _checked(data: bytes, size_bytes: int | None, *, full: bool) -> dict[str, Any]:
+    report = _parse(data, _MAX_DEPTH)
+    # Printable ASCII without an escape holds no character that could do harm, so nothing has to be replaced.
+    if data.isascii() and b"\\" not in data and b"\x7f" not in data:
+        check_depth(report, _MAX_DEPTH)
+    else:
+        report = _plain(report, _MAX_DEPTH)
     problems = check_host_report(report, size_bytes=size_bytes, full=full)
     if problems or not isinstance(report, dict):
         raise InvalidReport("; ".join(problems))
     return report
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value of bounded depth
+def check_depth(value: Any, limit: int) -> None:  # noqa: ANN401 - any JSON value
+    """Refuse (``InvalidReport``) a value that is nested deeper than ``limit`` lists and objects."""
+    _walk(value, limit, limit)
+
+
+def _walk(value: Any, left: int, limit: int) -> None:  # noqa: ANN401 - any JSON value
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return
+    if not left:
+        raise _too_deep(limit)
+    for item in value.values() if kind is dict else value:
+        kind = type(item)
+        if kind is dict or kind is list:
+            _walk(item, left - 1, limit)
+
+
+def _plain(value: Any, left: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a copy with harmless text; refuses what is nested deeper than ``left`` allows."""
     if isinstance(value, str):
         return plain_text(value)
+    if not isinstance(value, (list, dict)):
+        return value
+    if not left:
+        raise _too_deep(_MAX_DEPTH)
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {plain_text(key): _plain(item) for key, item in value.items()}
-    return value
+        return [_plain(item, left - 1) for item in value]
+    return {plain_text(key): _plain(item, left - 1) for key, item in value.items()}
 
 
-def _check_depth(data: bytes, limit: int) -> None:
-    depth = 0
-    for match in _BRACKETS.finditer(data):
-        character = match.group()[:1]
-        if character in b"[{":
-            depth += 1
-            if depth > limit:
-                raise InvalidReport(f"is nested deeper than {limit} levels")
-        elif character in b"]}":
-            depth -= 1
+def _too_deep(limit: int) -> InvalidReport:
+    return InvalidReport(f"is nested deeper than {limit} levels")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -185,6 +210,14 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise InvalidReport("holds a number that is out of range")
     return number
+
+
+def strict_decoder() -> json.JSONDecoder:
+    """Return a decoder that refuses (``InvalidReport``) duplicate keys, ``NaN`` and numbers out of range."""
+    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
+
+
+_DECODER = strict_decoder()
 
 
 def _compact_size(data: object) -> int:

@@ -188,6 +188,18 @@ def test_text_is_harmless_afterwards() -> None:
     assert text.encode("utf-8").decode("utf-8").isprintable()
 
 
+@pytest.mark.parametrize("written", ["\x7f", "\\u001b", "\u202e", "\\u202e"])
+def test_text_is_harmless_however_the_file_spells_it(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "report.json"
+    healthy = (REPORTS / "healthy.json").read_text(encoding="utf-8")
+    name = json.loads(healthy)["host"]["name"]
+    path.write_text(healthy.replace(f'"{name}"', f'"{name}{written}"', 1), encoding="utf-8")
+    read = load_host_report(path)["host"]["name"]
+    assert read.startswith(name)
+    assert read != name
+    assert read.isprintable()
+
+
 def test_ansible_subclasses_become_plain_types() -> None:
     class Tagged(str):
         __slots__ = ()
