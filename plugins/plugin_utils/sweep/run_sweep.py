@@ -1,0 +1,151 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A sweep from its first host to its last: who is looked at next, and every outcome in the run folder as it comes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import TargetError
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.worker_pool import WorkerPool
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, require_host_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder
+    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer
+    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
+    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Target
+
+__all__ = ["INTERRUPTED", "Counts", "Watcher", "run_sweep"]
+
+INTERRUPTED = "the sweep was interrupted"
+
+_TICK_S = 0.2
+# How long running hosts get to end after an interrupt.
+_LAST_S = 2.0
+
+
+class Counts(NamedTuple):
+    """How far a sweep is."""
+
+    meant: int
+    ok: int
+    not_ok: int
+    running: Mapping[str, Lifeline]
+    """The hosts that are being looked at, those that began first at the front."""
+
+    @property
+    def done(self) -> int:
+        """Hosts of which the outcome is known."""
+        return self.ok + self.not_ok
+
+
+class Watcher(Protocol):
+    """Who shows how far a sweep is."""
+
+    def show(self, counts: Counts) -> None:
+        """Show it; called several times a second, and after every host."""
+
+
+def run_sweep(  # noqa: PLR0913 - each one is another part of a sweep
+    run: RunFolder,
+    entries: Iterator[Entry],
+    target_of: Callable[[Entry], Target],
+    look: Callable[[Target, Lifeline], Answer],
+    *,
+    forks: int,
+    life_s: float,
+    watcher: Watcher,
+    interrupted: Callable[[], bool],
+) -> Counts:
+    """Look at every host of ``entries`` and store what comes; return the counts.
+
+    Once ``interrupted`` says so, no new host is asked and the running ones are closed; those without an outcome
+    stay ``missing``, with the reason. Raises ``RunFolderError`` and ``InventoryError``; then too, nothing goes on.
+    """
+    pool = WorkerPool(look, size=forks, life_s=life_s)
+    sweep = _Sweep(run, pool, watcher)
+    try:
+        sweep.go(entries, target_of, interrupted)
+        if interrupted():
+            sweep.break_off()
+    except BaseException:
+        pool.interrupt(INTERRUPTED)
+        raise
+    finally:
+        pool.end()
+    return sweep.counts()
+
+
+class _Sweep:
+    """What a sweep knows while it goes on: the hosts that run, and two numbers."""
+
+    def __init__(self, run: RunFolder, pool: WorkerPool, watcher: Watcher) -> None:
+        self._run = run
+        self._pool = pool
+        self._watcher = watcher
+        self._meant = len(run.hosts)
+        self._ok = 0
+        self._not_ok = 0
+
+    def counts(self) -> Counts:
+        return Counts(self._meant, self._ok, self._not_ok, self._pool.running)
+
+    def go(
+        self, entries: Iterator[Entry], target_of: Callable[[Entry], Target], interrupted: Callable[[], bool]
+    ) -> None:
+        more = True
+        while (more or self._pool.running) and not interrupted():
+            while more and self._pool.has_room and not interrupted():
+                entry = next(entries, None)
+                if entry is None:
+                    more = False
+                else:
+                    self._begin(entry, target_of)
+            if self._pool.running:
+                self._end(self._pool.take(_TICK_S))
+            self._watcher.show(self.counts())
+
+    def break_off(self) -> None:
+        """Close the running hosts and say of the rest why nothing is known of them."""
+        self._pool.interrupt(INTERRUPTED)
+        last = time.monotonic() + _LAST_S
+        while self._pool.running and time.monotonic() < last:
+            self._end(self._pool.take(_TICK_S))
+        for host, outcome in self._run.outcomes().items():
+            if outcome is None:
+                self._note(host, "missing", INTERRUPTED)
+
+    def _begin(self, entry: Entry, target_of: Callable[[Entry], Target]) -> None:
+        try:
+            target = target_of(entry)
+        except TargetError as error:
+            self._note(entry.host, "failed", str(error))
+        else:
+            self._pool.give(target)
+
+    def _end(self, brought: tuple[str, Answer] | None) -> None:
+        if brought is None:
+            return
+        host, answer = brought
+        if answer.report is None:
+            self._note(host, answer.outcome, answer.reason)
+            return
+        try:
+            report = require_host_report(answer.report)
+        except InvalidReport as error:
+            self._note(host, "invalid", f"the host report {error}")
+            return
+        report["host"]["inventory_name"] = one_line(host, 256)
+        self._run.store_report(host, report)
+        self._ok += 1
+
+    def _note(self, host: str, outcome: str, reason: str | None) -> None:
+        self._run.record(host, outcome, reason)
+        self._not_ok += 1
