@@ -39,9 +39,9 @@ def test_version_and_help() -> None:
     shown = lastack("--help")
     assert shown.returncode == 0
     assert shown.stderr == ""
-    for word in ("probe", "report", "explain", "bundle", "completion", "Exit status", "--fail-on"):
+    for word in ("probe", "sweep", "report", "explain", "bundle", "completion", "Exit status", "--fail-on"):
         assert word in shown.stdout
-    for command_name in ("probe", "report", "explain", "bundle", "completion"):
+    for command_name in ("probe", "sweep", "report", "explain", "bundle", "completion"):
         assert lastack(command_name, "--help").stdout.startswith(f"usage: lastack {command_name} ")
 
 
