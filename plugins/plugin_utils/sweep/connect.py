@@ -29,7 +29,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
 
 
-class _Client(paramiko.SSHClient):
+class _Client(paramiko.SSHClient):  # type: ignore[misc] # Paramiko ships no types
     """A client that is told nothing by Paramiko's own files and policies."""
 
     def __init__(self, settings: SshSettings, lifeline: Lifeline, password: str | None) -> None:
@@ -39,7 +39,7 @@ class _Client(paramiko.SSHClient):
         self._password = password
         self.verdict: HostKeyVerdict | None = None
 
-    def connect(self, *, sock: socket.socket | paramiko.Channel, **__: Any) -> None:  # type: ignore[override] # noqa: ANN401 - what else Fabric hands over stands in the settings
+    def connect(self, *, sock: socket.socket | paramiko.Channel, **__: Any) -> None:  # noqa: ANN401 - what else Fabric hands over stands in the settings
         """Agree on keys, check the host's, log in."""
         settings, lifeline = self._settings, self._lifeline
         policy = HostKeyPolicy(settings)

@@ -85,8 +85,8 @@ def _by_command(settings: SshSettings, lifeline: Lifeline) -> socket.socket:
         try:
             process = subprocess.Popen(  # noqa: S603 - the operator's own ProxyCommand, which is a shell's line
                 [shell, "-c", f"exec {settings.proxy_command}"],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 # Ctrl-C is for the sweep, which closes what it has opened.
                 start_new_session=True,
@@ -99,7 +99,7 @@ def _by_command(settings: SshSettings, lifeline: Lifeline) -> socket.socket:
     with contextlib.suppress(OSError):
         # recv_fds knows no time-out of its own.
         if select.select([ours], [], [], lifeline.seconds_left(settings.connect_timeout_s))[0]:
-            __, descriptors, __, __ = socket.recv_fds(ours, 1, 1)
+            descriptors = socket.recv_fds(ours, 1, 1)[1]
             if descriptors:
                 sock = socket.socket(fileno=descriptors[0])
                 lifeline.hold(sock)

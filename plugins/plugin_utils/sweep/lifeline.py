@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    import subprocess
+from typing import Any, Protocol
 
 __all__ = ["CutError", "Lifeline"]
+
+_REAP_S = 1.0
 
 
 class _Closable(Protocol):
@@ -116,17 +116,17 @@ def _shut(thing: object) -> None:
     with contextlib.suppress(OSError):
         if isinstance(thing, socket.socket):
             thing.shutdown(socket.SHUT_RDWR)
-        elif hasattr(thing, "kill"):
+        elif isinstance(thing, subprocess.Popen):
             thing.kill()
         elif hasattr(thing, "fileno"):
             # A channel through a jump host.
-            thing.close()
+            _close(thing)
 
 
-def _close(thing: object) -> None:
+def _close(thing: Any) -> None:  # noqa: ANN401 - whatever was held
     # Whatever a broken connection says at its end, it is at its end.
     with contextlib.suppress(Exception):
-        if hasattr(thing, "kill"):
-            thing.wait(1)  # type: ignore[attr-defined] # a process
+        if isinstance(thing, subprocess.Popen):
+            thing.wait(_REAP_S)
         else:
-            thing.close()  # type: ignore[attr-defined] # a socket, a transport or a channel
+            thing.close()
