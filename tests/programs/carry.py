@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["carry"]
 
 _CHUNK = 65_536
+_END_S = 10.0
+"""How long a program may take to end once nobody talks to it any more."""
 
 
 def carry(
@@ -33,8 +35,7 @@ def carry(
 ) -> int | None:
     """Run ``command`` and let it talk until either has finished; return its exit status as a shell tells it.
 
-    None if the conversation was over before the program was, which is then ended, as a closed channel would. Raises
-    ``TimeoutError``.
+    None if it did not end soon after the conversation; then it is ended. Raises ``TimeoutError``.
     """
     pipe = subprocess.PIPE
     program = subprocess.Popen(
@@ -58,10 +59,13 @@ def carry(
                         writers.append(_send(program.stdin.fileno(), answer))
                 if time.monotonic() > end:
                     raise TimeoutError(f"{command[0]} had {timeout_s} s")
+        program.stdout.close()
+        program.stderr.close()
+        if not any(writer.is_alive() for writer in writers):
+            program.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if not talk.finished:
-                status = program.wait(max(0.0, end - time.monotonic()))
-                return 128 - status if status < 0 else status
+            status = program.wait(_END_S)
+            return 128 - status if status < 0 else status
         return None
     finally:
         # The whole session: a shell may have started more.
@@ -71,7 +75,8 @@ def carry(
         for writer in writers:
             writer.join()
         for stream in (program.stdin, program.stdout, program.stderr):
-            stream.close()
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def _send(descriptor: int, data: bytes) -> threading.Thread:

@@ -60,9 +60,8 @@ def body_of(**changes: object) -> bytes:
     return b"%s\n%d\n%s" % (head, len(packed), packed)
 
 
-def command(**changes: object) -> list[str]:
-    request = Request(**{"marker": MARKER, "interpreters": (sys.executable,), "life_s": 60, **changes})
-    return ["/bin/sh", "-c", remote_command(request)]
+def command(interpreters: tuple[str, ...] = (sys.executable,), life_s: int = 60) -> list[str]:
+    return ["/bin/sh", "-c", remote_command(Request(MARKER, interpreters, None, life_s))]
 
 
 def script(path: Path, text: str) -> Path:

@@ -200,7 +200,8 @@ class Conversation:
         for line in reversed(self._shown(self._errors).splitlines()):
             for pattern, reason in _SUDO_SAYS:
                 if re.search(pattern, line[:500]):
-                    return _SudoSaid(reason, one_line(line, 200))
+                    # It names the whole command; that is ours and long.
+                    return _SudoSaid(reason, one_line(re.sub(r"/bin/sh -c .*", "/bin/sh -c …", line), 200))
         return None
 
     def _shown(self, text: bytes) -> str:
