@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
-from ansible_collections.lastack.linux.plugins.plugin_utils.cli import bundle, completion, explain, probe, report, sweep
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli import (
+    bundle,
+    completion,
+    diff,
+    explain,
+    probe,
+    report,
+    sweep,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import (
     BROKEN_PIPE,
     ERROR,
@@ -38,6 +46,7 @@ Exit status: 0, whatever is found; 1 only with --fail-on and such findings; 2 fo
   lastack sweep -i hosts.yml -b      many hosts, right now, over ssh
   lastack explain close_wait.leak    what it means, how to prove it, how to fix it
   lastack report RUN_FOLDER          an audit's screen again
+  lastack diff OLD NEW               what changed between two audits
 """
 
 
@@ -74,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for module in (probe, sweep, report, explain, bundle, completion):
+    for module in (probe, sweep, report, diff, explain, bundle, completion):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
