@@ -12,16 +12,21 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import open_atomically
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes, Outcome
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
+from ansible_collections.lastack.linux.plugins.plugin_utils.json_stream import JsonStream
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_owner import Owner
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, parse_json, read_capped
+from ansible_collections.lastack.linux.plugins.plugin_utils.schema_check import compiled
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, open_capped, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "DELEGATED",
@@ -33,7 +38,9 @@ __all__ = [
     "fold",
     "manifest_owner",
     "read_journal",
-    "read_manifest_file",
+    "read_manifest",
+    "read_manifest_head",
+    "write_manifest",
 ]
 
 RUN_SCHEMA = "lastack.run/1"
@@ -49,27 +56,97 @@ _OUTCOMES = frozenset({"ok", "unreachable", "failed", "invalid", "missing", DELE
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_LINE = 16 * 1024
 _MAX_NAME = 1024
+_MAX_DEPTH = 32
+
+_NOT_HEARD = Outcome("missing", "no outcome yet", None)
 
 
-class Outcome(NamedTuple):
-    """What came of one host."""
-
-    outcome: str
-    """``ok``, ``unreachable``, ``failed``, ``invalid`` or ``missing``; in the journal also ``delegated``."""
-    reason: str | None
-    file: str | None
-    """The host's report, relative to the run folder; ``None`` unless ``ok``."""
+def read_manifest(folder: str | Path) -> tuple[dict[str, Any], HostOutcomes]:
+    """Read and check the manifest of a run folder, all but ``hosts``, and the hosts; raises ``InvalidReport``."""
+    hosts = HostOutcomes()
+    return _read(folder, hosts), hosts
 
 
-def read_manifest_file(folder: str | Path) -> dict[str, Any]:
-    """Read and check the manifest of a run folder; raises ``InvalidReport`` with the reason."""
-    manifest = parse_json(read_capped(Path(folder) / MANIFEST, _MAX_BYTES))
-    if not isinstance(manifest, dict) or manifest.get("schema") != RUN_SCHEMA:
-        raise InvalidReport(f"is not a manifest of the schema {RUN_SCHEMA}")
-    problems = schema_problems(manifest, load_schema(RUN_SCHEMA))
+def read_manifest_head(folder: str | Path) -> dict[str, Any]:
+    """Read and check all of the manifest but ``hosts``, which it does not look at where they come last.
+
+    Every task of a run opens its folder: it must not cost more with more hosts. Raises ``InvalidReport``.
+    """
+    return _read(folder, None)
+
+
+def _read(folder: str | Path, hosts: HostOutcomes | None) -> dict[str, Any]:
+    with open_capped(Path(folder) / MANIFEST, _MAX_BYTES) as file:
+        stream = JsonStream(file, _MAX_BYTES, max_depth=_MAX_DEPTH)
+        head: dict[str, Any] = {}
+        for key in stream.members():
+            if key in head:
+                raise InvalidReport("has the same key twice in one object")
+            if key != "hosts":
+                head[key] = stream.value()
+                continue
+            head[key] = {}
+            if hosts is None and _required() <= head.keys():
+                break
+            _read_hosts(stream, HostOutcomes() if hosts is None else hosts)
+        else:
+            stream.end()
+    _check_schema_id(head.get("schema"))
+    problems = schema_problems(head, load_schema(RUN_SCHEMA))
     if problems:
         raise InvalidReport("; ".join(problems))
-    return manifest
+    del head["hosts"]
+    return head
+
+
+def _check_schema_id(schema: object) -> None:
+    if schema == RUN_SCHEMA:
+        return
+    name, __, version = schema.partition("/") if isinstance(schema, str) else ("", "", "")
+    if name == RUN_SCHEMA.partition("/")[0] and version.isdecimal():
+        raise InvalidReport(f"is of the schema {one_line(f'{name}/{version}', 40)}: a newer lastack wrote it")
+    raise InvalidReport(f"is not a manifest of the schema {RUN_SCHEMA}")
+
+
+def _read_hosts(stream: JsonStream, hosts: HostOutcomes) -> None:
+    for host in stream.members():
+        entry = stream.value()
+        if host in hosts:
+            raise InvalidReport("has the same key twice in one object")
+        if not _host_check()(entry) or len(host) > _MAX_NAME:
+            raise InvalidReport("; ".join(schema_problems({"hosts": {host: entry}}, _hosts_schema())))
+        hosts[host] = Outcome(entry["outcome"], entry["reason"], entry["file"])
+
+
+@cache
+def _required() -> frozenset[str]:
+    return frozenset(load_schema(RUN_SCHEMA)["required"])
+
+
+@cache
+def _hosts_schema() -> Mapping[str, Any]:
+    return {"properties": {"hosts": load_schema(RUN_SCHEMA)["properties"]["hosts"]}}
+
+
+@cache
+def _host_check() -> Callable[[Any], bool]:
+    return compiled(load_schema(RUN_SCHEMA)["properties"]["hosts"]["additionalProperties"])
+
+
+def write_manifest(folder: str | Path, head: Mapping[str, Any], hosts: Mapping[str, Outcome | None]) -> None:
+    """Write the manifest atomically, its hosts last and one a line; one without an outcome is ``missing``.
+
+    Raises ``OSError``.
+    """
+    start = json.dumps({**head, "hosts": {}}, indent=1).encode("ascii")
+    with open_atomically(Path(folder) / MANIFEST) as file:
+        file.write(start[: start.rindex(b"{") + 1])
+        separator = b"\n  "
+        for host, outcome in hosts.items():
+            entry = json.dumps((outcome or _NOT_HEARD)._asdict())
+            file.write(separator + f"{json.dumps(host)}: {entry}".encode("ascii"))
+            separator = b",\n  "
+        file.write(b"\n }\n}\n")
 
 
 def manifest_owner(manifest: Mapping[str, Any]) -> Owner | None:
@@ -141,16 +218,21 @@ def _outcome(entry: object, run_id: str) -> tuple[str, Outcome] | None:
     )
 
 
-def fold(meant: Iterable[str], journal: Iterable[tuple[str, Outcome]]) -> dict[str, Outcome | None]:
+def fold(meant: Iterable[str], journal: Iterable[tuple[str, Outcome]]) -> HostOutcomes:
     """Return the last outcome of every host that was meant or heard of; ``None`` for those not heard of yet.
 
     A host that only lent its name to a delegated task is left out, unless it was looked at as well.
     """
-    outcomes: dict[str, Outcome | None] = dict.fromkeys(meant)
+    outcomes = HostOutcomes()
+    for host in meant:
+        outcomes[host] = None
     delegated = set()
     for host, outcome in journal:
         if outcome.outcome == DELEGATED:
             delegated.add(host)
         else:
             outcomes[host] = outcome
-    return {host: outcome for host, outcome in outcomes.items() if outcome is not None or host not in delegated}
+    for host in delegated:
+        if host in outcomes and outcomes[host] is None:
+            del outcomes[host]
+    return outcomes

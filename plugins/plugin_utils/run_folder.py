@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import write_atomically
 from ansible_collections.lastack.linux.plugins.plugin_utils.folder_lock import LOCK, locked
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HOSTS, HostOutcomes, report_file
 from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (
     DELEGATED,
     JOURNAL,
@@ -36,11 +37,12 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (
     fold,
     manifest_owner,
     read_journal,
-    read_manifest_file,
+    read_manifest,
+    read_manifest_head,
+    write_manifest,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_owner import Owner, controller_name
-from ansible_collections.lastack.linux.plugins.plugin_utils.safe_names import safe_file_name
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FLEET", "HOSTS", "HTML", "TEXT", "RunFolder", "RunFolderError", "default_path", "utc_now"]
 
-HOSTS = "hosts"
 FLEET = "fleet.json"
 HTML = "report.html"
 TEXT = "report.txt"
@@ -81,10 +82,12 @@ def default_path() -> Path:
 class RunFolder:
     """One run folder, opened for writing by a process of its run, or for reading by anyone."""
 
-    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Mapping[str, Any], hosts: HostOutcomes | None = None) -> None:
         """Wrap an existing folder; use ``start``, ``join`` or ``read``."""
         self.path = path
         self.manifest = dict(manifest)
+        """The manifest, all but its ``hosts``."""
+        self._hosts = hosts
 
     @property
     def run_id(self) -> str:
@@ -169,9 +172,9 @@ class RunFolder:
         if not folder.is_dir():
             raise RunFolderError(f"{folder} is not a run folder: there is no such directory.")
         try:
-            return cls(folder, read_manifest_file(folder))
+            return cls(folder, *read_manifest(folder))
         except InvalidReport as error:
-            raise RunFolderError(f"{folder} is not a run folder that can be read: {MANIFEST} {error}.") from error
+            raise _unreadable(folder, error) from error
 
     @classmethod
     def _begin(
@@ -187,19 +190,15 @@ class RunFolder:
             "started_at": started,
             "finished_at": None,
             "finished": False,
-            "hosts": {host: Outcome("missing", "no outcome yet", None)._asdict() for host in hosts},
             "options": dict(options),
             "owner": {"process": owner.process, "pid": owner.pid, "play": owner.play},
         }
+        write_manifest(folder, manifest, fold(hosts, ()))
         run = cls(folder, manifest)
-        run._write_manifest()
         # Only now is the old run no longer the one that the manifest names.
         _remove_old(folder)
         (folder / HOSTS).mkdir(mode=0o700, exist_ok=True)
         return run
-
-    def _write_manifest(self) -> None:
-        self.write(MANIFEST, json.dumps(self.manifest, indent=1).encode("ascii") + b"\n")
 
     def write(self, name: str, data: bytes) -> Path:
         """Write one file of the folder atomically and return its path; raises ``OSError``."""
@@ -221,7 +220,7 @@ class RunFolder:
 
     def store_report(self, host: str, report: Mapping[str, Any]) -> str:
         """Write the checked report of ``host`` and record it as ``ok``; return its path in the folder."""
-        name = f"{HOSTS}/{safe_file_name(host)}.json"
+        name = report_file(host)
         compact = json.dumps(report, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
         try:
             self.write(name, compact + b"\n")
@@ -230,18 +229,24 @@ class RunFolder:
         self.record(host, "ok", None, name)
         return name
 
-    def outcomes(self) -> dict[str, Outcome | None]:
-        """Return the last known outcome of every host; ``None`` where there is none yet."""
-        known = {host: Outcome(item["outcome"], item["reason"], item["file"]) for host, item in self.hosts.items()}
+    def outcomes(self) -> HostOutcomes:
+        """Return the last known outcome of every host; ``None`` where there is none yet. Raises ``RunFolderError``."""
         if not self.manifest["finished"]:
-            return fold(known, read_journal(self.path, self.run_id))
-        return {**known, **fold((), read_journal(self.path, self.run_id))}
+            return fold(self.hosts, read_journal(self.path, self.run_id))
+        outcomes = self.hosts
+        if self.journal_exists:
+            outcomes.update(fold((), read_journal(self.path, self.run_id)))
+        return outcomes
 
     @property
-    def hosts(self) -> Mapping[str, Mapping[str, Any]]:
-        """The hosts of the manifest as it was when this object was made."""
-        hosts: Mapping[str, Mapping[str, Any]] = self.manifest["hosts"]
-        return hosts
+    def hosts(self) -> HostOutcomes:
+        """The hosts of the manifest; raises ``RunFolderError``."""
+        if self._hosts is None:
+            try:
+                self._hosts = read_manifest(self.path)[1]
+            except InvalidReport as error:
+                raise _unreadable(self.path, error) from error
+        return self._hosts
 
     def report_path(self, file: str) -> Path:
         """Return where a host's report lies; raises ``InvalidReport`` for a name that is none of ours."""
@@ -265,14 +270,16 @@ class RunFolder:
     def exclusive(self) -> Iterator[None]:
         """Hold the folder's lock and read the manifest anew; raises ``RunFolderError`` and ``OSError``."""
         with locked(self.path):
-            self.manifest = RunFolder.read(self.path).manifest
+            try:
+                self.manifest, self._hosts = read_manifest_head(self.path), None
+            except InvalidReport as error:
+                raise _unreadable(self.path, error) from error
             yield
 
-    def close(self, outcomes: Mapping[str, Outcome]) -> None:
+    def close(self, outcomes: Mapping[str, Outcome | None]) -> None:
         """Write the manifest as finished, with the final ``outcomes``, and drop the journal; raises ``OSError``."""
-        self.manifest["hosts"] = {host: outcome._asdict() for host, outcome in outcomes.items()}
         self.manifest["finished"] = True
-        self._write_manifest()
+        write_manifest(self.path, self.manifest, outcomes)
         (self.path / JOURNAL).unlink(missing_ok=True)
 
 
@@ -280,9 +287,13 @@ class _TakenError(RunFolderError):
     """The folder holds another run, which a fresh run must not replace."""
 
 
+def _unreadable(folder: Path, error: InvalidReport) -> RunFolderError:
+    return RunFolderError(f"{folder} is not a run folder that can be read: {MANIFEST} {error}.")
+
+
 def _manifest_or_none(folder: Path) -> dict[str, Any] | None:
     try:
-        return read_manifest_file(folder)
+        return read_manifest_head(folder)
     except InvalidReport:
         return None
 

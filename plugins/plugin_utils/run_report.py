@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
@@ -26,7 +27,6 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports impor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import Outcome
     from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
 
 __all__ = ["Finished", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
@@ -105,10 +105,10 @@ def _run_of(run: RunFolder) -> dict[str, Any]:
     return {key: run.manifest[key] for key in ("id", "made_by", "version", "started_at", "finished_at")}
 
 
-def _merge(run: RunFolder, sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, dict[str, Outcome]]:
+def _merge(run: RunFolder, sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, HostOutcomes]:
     profile = run.manifest["options"].get("profile")
     merge = FleetMerge(profile=profile if profile in PROFILES else None)
-    final = {}
+    final = HostOutcomes()
     for stored in stored_hosts(run):
         if stored.report is None:
             merge.add_not_audited(stored.name, stored.outcome.outcome, stored.outcome.reason)

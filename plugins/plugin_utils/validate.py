@@ -8,11 +8,13 @@ Nothing else on the controller parses what came from a host.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import stat
 from functools import cache
+from io import FileIO
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
@@ -20,7 +22,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import on
 from ansible_collections.lastack.linux.plugins.plugin_utils.schema_check import is_valid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "check_depth",
     "check_host_report",
     "load_host_report",
+    "open_capped",
     "parse_json",
     "read_capped",
     "require_host_report",
@@ -74,30 +77,36 @@ def _parse(data: bytes, max_depth: int) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def read_capped(path: str | Path, limit: int) -> bytes:
-    """Read a regular file of at most ``limit`` bytes; raises ``InvalidReport``.
-
-    Symbolic links, devices and pipes are refused: a run folder may come from anywhere.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise InvalidReport(f"cannot be read: {error.strerror}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidReport("is not a regular file")
-        if status.st_size > limit:
-            raise InvalidReport(f"has {status.st_size:,} bytes, more than the {limit:,} allowed")
+    """Read a regular file of at most ``limit`` bytes; raises ``InvalidReport`` as ``open_capped`` does."""
+    with open_capped(path, limit) as file:
         data = b""
-        while len(data) <= limit and (chunk := os.read(descriptor, limit + 1 - len(data))):
+        while len(data) <= limit and (chunk := file.read(limit + 1 - len(data))):
             data += chunk
-    except OSError as error:
-        raise InvalidReport(f"cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
     if len(data) > limit:
         raise InvalidReport(f"has more than the {limit:,} bytes allowed")
     return data
+
+
+@contextlib.contextmanager
+def open_capped(path: str | Path, limit: int) -> Iterator[FileIO]:
+    """Yield a regular file of at most ``limit`` bytes, unbuffered; raises ``InvalidReport``.
+
+    Symbolic links, devices and pipes are refused: a run folder may come from anywhere. It may grow while it is read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidReport("is not a regular file")
+            if status.st_size > limit:
+                raise InvalidReport(f"has {status.st_size:,} bytes, more than the {limit:,} allowed")
+            with FileIO(descriptor, closefd=False) as file:
+                yield file
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise InvalidReport(f"cannot be read: {error.strerror}") from error
 
 
 def check_host_report(data: object, *, size_bytes: int | None = None, full: bool = True) -> list[str]:

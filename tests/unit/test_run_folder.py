@@ -144,7 +144,7 @@ def test_a_live_run_of_another_process_is_refused_and_a_dead_one_replaced(tmp_pa
 
 def test_an_unfinished_run_of_another_controller_is_refused(tmp_path: Path) -> None:
     run = start(tmp_path / "run", "a", play="one")
-    manifest = dict(run.manifest, controller="elsewhere")
+    manifest = json.loads((run.path / "manifest.json").read_text(encoding="utf-8")) | {"controller": "elsewhere"}
     (run.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"on elsewhere\): wait for it .* remove the folder"):
         start(tmp_path / "run", "a", play="two")
@@ -273,6 +273,8 @@ def test_host_files_that_cannot_be_used_are_listed_with_the_reason(tmp_path: Pat
         (b'{"schema": "lastack.run/1"', "manifest.json is not JSON"),
         (b"{}", "is not a manifest of the schema lastack.run/1"),
         (b'{"schema": "lastack.run/1"}', "controller is missing"),
+        (b'{"schema": "lastack.run/2"}', "is of the schema lastack.run/2: a newer lastack wrote it"),
+        (b'{"schema": "lastack.run/\\u001b"}', "is not a manifest of the schema lastack.run/1"),
     ],
 )
 def test_half_written_manifests_are_refused_clearly_and_the_folder_can_be_used_again(
