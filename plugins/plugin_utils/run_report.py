@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
-from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FLEET_SCHEMA, FleetMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes
+from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_hosts import HostRows
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
     FLEET,
@@ -22,14 +25,16 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (
     RunFolderError,
     utc_now,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.schema_check import compiled
 from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import stored_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
+    from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import StoredHost
 
-__all__ = ["Finished", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
+__all__ = ["Finished", "finish_merged", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
 
 
 class Finished(NamedTuple):
@@ -49,7 +54,7 @@ def merge_run(path: str) -> dict[str, Any]:
     Raises ``RunFolderError``.
     """
     run = RunFolder.read(path)
-    merge, __ = _merge(run)
+    merge, __ = _merge(run, stored_hosts(run))
     return merge.result(_run_of(run))
 
 
@@ -70,12 +75,35 @@ def finish_run(run: RunFolder) -> Finished | None:
             if run.manifest["finished"] and not run.journal_exists:
                 return None
             run.manifest["finished_at"] = utc_now()
-            merge, outcomes = _merge(run)
-            finished = _write(run, merge)
+            table = HostRows()
+            merge, outcomes = _merge(run, [table])
+            finished = _write(run, merge, table)
             run.close(outcomes)
             return finished
     except OSError as error:
         raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
+
+
+def finish_merged(
+    run: RunFolder,
+    hosts: Iterable[StoredHost],
+    *,
+    finished_at: str,
+    before_close: Callable[[HostOutcomes], None],
+) -> Finished:
+    """Render ``hosts`` as the run, whose folder gets their reports while they pass, and mark it as finished.
+
+    ``before_close`` is given the final outcomes before the manifest is written. Raises ``RunFolderError``.
+    """
+    try:
+        run.manifest["finished_at"] = finished_at
+        merge, outcomes = _merge(run, hosts)
+        before_close(outcomes)
+        finished = _write(run, merge)
+        run.close(outcomes)
+    except OSError as error:
+        raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
+    return finished
 
 
 def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any], str]:
@@ -88,10 +116,11 @@ def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any],
     if run.is_live():
         started = run.manifest["started_at"]
         raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
-    merge, __ = _merge(run, sinks)
+    table = HostRows()
+    merge, __ = _merge(run, [table, *sinks])
     try:
         with run.exclusive():
-            finished = _write(run, merge)
+            finished = _write(run, merge, table)
     except OSError:
         fleet, html_path = merge.result(_run_of(run)), ""
     else:
@@ -102,14 +131,23 @@ def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any],
 
 
 def _run_of(run: RunFolder) -> dict[str, Any]:
-    return {key: run.manifest[key] for key in ("id", "made_by", "version", "started_at", "finished_at")}
+    kept = {key: run.manifest[key] for key in ("id", "made_by", "version", "started_at", "finished_at")}
+    options = run.manifest["options"]
+    # A manifest may come from anywhere, and its options are checked by nobody.
+    return {**kept, **{key: options[key] for key, check in _merged_checks().items() if check(options.get(key))}}
 
 
-def _merge(run: RunFolder, sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, HostOutcomes]:
+@cache
+def _merged_checks() -> dict[str, Callable[[Any], bool]]:
+    properties = load_schema(FLEET_SCHEMA)["properties"]["run"]["properties"]
+    return {key: compiled(properties[key]) for key in ("merged", "duplicates")}
+
+
+def _merge(run: RunFolder, hosts: Iterable[StoredHost], sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, HostOutcomes]:
     profile = run.manifest["options"].get("profile")
     merge = FleetMerge(profile=profile if profile in PROFILES else None)
     final = HostOutcomes()
-    for stored in stored_hosts(run):
+    for stored in hosts:
         if stored.report is None:
             merge.add_not_audited(stored.name, stored.outcome.outcome, stored.outcome.reason)
         else:
@@ -120,13 +158,13 @@ def _merge(run: RunFolder, sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, Host
     return merge, final
 
 
-def _write(run: RunFolder, merge: FleetMerge) -> Finished:
+def _write(run: RunFolder, merge: FleetMerge, table: HostRows) -> Finished:
     fleet = merge.result(_run_of(run))
     html_path = run.path / HTML
     hosts = merge.worst_reports()
     text = render_run(fleet, hosts, report_path=_readable(html_path))
     run.write(FLEET, json.dumps(fleet, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")
-    run.write(HTML, render_html(fleet, hosts).encode("utf-8"))
+    run.write(HTML, render_html(fleet, hosts, table).encode("utf-8"))
     text_path = run.write(TEXT, text.rstrip("\n").encode("utf-8") + b"\n")
     return Finished(fleet, text, str(text_path), str(html_path))
 

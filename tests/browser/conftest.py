@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_hosts import HostRows
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
@@ -69,6 +70,24 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def large() -> str:
+    """The page of 330 hosts: 60 leak, one has a name that attacks, 20 were not reached, the others are healthy."""
+    table, worst = HostRows(), []
+    for number in range(310):
+        report = samples.sample("sick" if number < 60 else "healthy")
+        report["host"]["inventory_name"] = f"web-{number:03}.example.org"
+        if number == 100:
+            report["host"]["inventory_name"] = "a</script><!--" + samples.HOSTILE
+        report["states"]["TIME_WAIT"] = number
+        table.add_report(report)
+        worst += [report] if number < 10 else []
+    fleet = samples.sample("fleet")
+    for number in range(20):
+        table.add_not_audited(f"db-{number:02}.example.org", "unreachable", "timed out")
+    fleet["hosts"] |= {"meant": 330, "audited": 310, "unreachable": 20, "failed": 0, "missing": 0}
+    return render_html(fleet, worst, table)
+
+
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The address of every report that the tests look at."""
@@ -80,6 +99,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "healthy": render_html(samples.healthy_fleet(), [samples.sample("healthy")]),
         "growing": render_html(samples.sample("growing_fleet"), samples.growing_hosts()),
         "single": render_html(samples.single_fleet(), [samples.sample("sick")]),
+        "large": large(),
     }
     for name, page in pages.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")

@@ -18,6 +18,8 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_hosts import HostRows
+
 __all__ = ["content_security_policy", "render_html"]
 
 _HERE = Path(__file__).parent
@@ -31,16 +33,23 @@ def content_security_policy(style: str, script: str) -> str:
     )
 
 
-def render_html(fleet: Mapping[str, Any], hosts: Iterable[Mapping[str, Any]]) -> str:
+def render_html(
+    fleet: Mapping[str, Any],
+    hosts: Iterable[Mapping[str, Any]],
+    table: HostRows | None = None,
+    *,
+    history: Markup | None = None,
+) -> str:
     """The report of one ``lastack.fleet/1`` and the host reports behind it.
 
-    ``hosts`` is gone through once and not kept: the worst hosts get a row, the very worst their details.
+    ``table`` took every host of the run and gives the rows; ``hosts`` is gone through once, and those with something to
+    decide get their details. Without ``table`` the hosts are their own rows. ``history`` is the inside of the section
+    of that name, made by ``html_history``.
     """
     style = _asset("report.css")
     script = _asset("report.js")
     pages = view.pages(fleet)
-    audited = int(phrases.data(fleet, "hosts").get("audited") or 0)
-    shown = view.hosts_view(hosts, audited, view.leaking(fleet))
+    shown = view.hosts_view(hosts, fleet, table)
     narrowed = bool(shown["left_out"] or shown["own_only"])
     template = _environment().get_template("report.html.j2")
     return template.render(
@@ -50,6 +59,7 @@ def render_html(fleet: Mapping[str, Any], hosts: Iterable[Mapping[str, Any]]) ->
         **view.fleet_view(fleet, narrowed=narrowed),
         **shown,
         narrowed=narrowed,
+        history=history,
         pages=pages,
         page_ids=frozenset(page["id"] for page in pages),
     )
@@ -89,6 +99,7 @@ def _environment() -> Environment:
         "cause": lambda cause: phrases.CAUSE_WORDS.get(cause, cause),
         "remedy": lambda remedy: phrases.REMEDY_WORDS.get(remedy, remedy),
         "anchor": view.anchor,
+        "sought": view.sought,
         "level": view.level,
     }
     environment.globals |= {"plural": phrases.plural, "endpoint": phrases.endpoint}

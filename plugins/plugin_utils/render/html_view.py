@@ -7,28 +7,37 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import VERDICTS
-from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS
 from ansible_collections.lastack.linux.plugins.plugin_utils.explain import UnknownPage, load_page
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import host as facts
 from ansible_collections.lastack.linux.plugins.plugin_utils.render import markdown, pressure, trends, unseen, waiting
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_data import host_data
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_hosts import HostRows, rank
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.ledger import severity_counts, worst_first
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.loaded import library_words
-from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import MATCH_WORDS, count, data, plural, rows
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
+    MATCH_WORDS,
+    clean,
+    count,
+    data,
+    plural,
+    rows,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 from jinja2 import Undefined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["anchor", "fleet_view", "hosts_view", "known", "leaking", "level", "pages"]
+__all__ = ["anchor", "fleet_view", "hosts_view", "known", "level", "pages", "sought"]
 
-_ROWS = 1000
-_DETAILS = 100
+# The rows that stand in the page as such: what a reader without JavaScript sees, and the first page of the table.
+_ROWS = 50
+_DETAILS = 50
+_SOUGHT = 100
 _HOT_PERCENT = 90
 _WARM_PERCENT = 70
 _OUTCOMES = (
@@ -47,6 +56,11 @@ def known(show: Callable[[Any], str]) -> Callable[[Any], str]:
 def anchor(name: object) -> str:
     """The fragment identifier of a page or a section, from an id of ours."""
     return "explain-" + re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-").lower()
+
+
+def sought(text: object) -> str:
+    """What the filter looks for to find the hosts of an application or a finding: no more than a row keeps of it."""
+    return clean(text)[:_SOUGHT]
 
 
 def level(used_percent: object) -> str:
@@ -118,15 +132,6 @@ def _trend(words: str) -> dict[str, Any]:
     return {"trend_words": words, "growing": words.startswith("grows")}
 
 
-def leaking(fleet: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    """Every listed application with its worst host."""
-    return frozenset(
-        (str(app.get("app")), str(data(app, "worst_host").get("host")))
-        for app in rows(fleet, "apps")
-        if app.get("sockets")
-    )
-
-
 def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int], *, narrowed: bool) -> str:
     part, hosts = data(fleet, "close_wait"), data(fleet, "hosts")
     if not hosts.get("audited"):
@@ -155,113 +160,59 @@ def _verdict(fleet: Mapping[str, Any], counts: Mapping[str, int], *, narrowed: b
 
 
 def hosts_view(
-    reports: Iterable[Mapping[str, Any]], audited: int, leaking: Collection[tuple[str, str]] = ()
+    reports: Iterable[Mapping[str, Any]], fleet: Mapping[str, Any], table: HostRows | None = None
 ) -> dict[str, Any]:
-    """The hosts, worst first: details of the worst, rows of more, and how many of the audited ones are not shown.
+    """The hosts, worst first: rows of the worst, details of the very worst, and how many are not shown.
 
-    ``leaking`` names pairs of an application and its worst host; ``leads`` holds its peer and process there.
+    ``table`` has taken all hosts already; without it the ``reports`` are its hosts, with those of which the fleet
+    report says why there is none. ``leads`` holds a process and a peer per application and its worst host.
     """
-    table, details = Worst(_ROWS), Worst(_DETAILS)
-    gravest = _Gravest()
-    leads: dict[tuple[str, str], str] = {}
-    left_out: Counter[str] = Counter()
-    own_only = 0
+    hosts = HostRows() if table is None else table
+    worst = Worst(_DETAILS)
     for report in reports:
-        gravest.add(report)
-        left_out.update(unseen.left_out(report))
-        own_only += unseen.own_namespace_only(report)
-        for app in rows(data(report, "close_wait"), "offenders"):
-            pair = str(app.get("app")), facts.name(report)
-            if pair in leaking and app.get("count"):
-                leads.setdefault(pair, _lead(app))
-        rank = _rank(report)
-        row = _row(report)
-        table.add(rank, row["name"], row)
-        if any(rank):
-            # The row itself, so that it learns its anchor below.
-            details.add(rank, row["name"], (row, report))
-    shown = []
-    for number, (row, report) in enumerate(details.ranked(), start=1):
-        row["anchor"] = f"host-{number}"
-        shown.append(row | _details(report))
-    # A large run hands over its worst hosts only.
-    at_least = "at least " if table.seen < audited else ""
+        if table is None:
+            hosts.add_report(report)
+        place = rank(report)
+        if any(place):
+            worst.add(place, facts.name(report), report)
+    if table is None:
+        for row in rows(data(fleet, "hosts"), "not_audited"):
+            hosts.add_not_audited(str(row.get("host")), str(row.get("outcome")), row.get("reason"))
+    details = [
+        {"anchor": f"host-{number}", **_details(report)} for number, report in enumerate(worst.ranked(), start=1)
+    ]
+    anchors = {clean(host["name"]): host["anchor"] for host in reversed(details)}
+    ranked = hosts.ranked()
+    block, listed = host_data(ranked, anchors)
+    meant = max(hosts.seen, int(data(fleet, "hosts").get("meant") or 0))
+    at_least = "at least " if hosts.audited < int(data(fleet, "hosts").get("audited") or 0) else ""
+    left_out, own_only = hosts.narrowed(at_least)
     return {
-        "hosts": table.ranked(),
-        "hosts_cut": max(table.seen, audited) - min(table.seen, _ROWS),
-        "details": shown,
-        "details_cut": details.truncated,
-        "gravest": gravest.words(at_least=at_least),
-        "leads": leads,
-        "left_out": ", ".join(
-            f"{name} on {at_least}{plural(left_out[name], 'host')}" for name in GATHER_SUBSETS if left_out[name]
-        ),
-        "own_only": f"{at_least}{plural(own_only, 'host')}" if own_only else "",
-    }
-
-
-def _lead(app: Mapping[str, Any]) -> str:
-    """Where to look on the worst host: "pid 4121, to 10.2.0.9:8443"."""
-    pids, peers = app.get("pids") or [], facts.peers(app)
-    parts = [f"pid {pids[0]}"] if pids else []
-    parts += [f"{'from' if app.get('role') == 'server' else 'to'} {peers[0]}"] if peers else []
-    return ", ".join(parts)
-
-
-class _Gravest:
-    """The reason that hid most on the hosts that were seen in part."""
-
-    def __init__(self) -> None:
-        self._worst: tuple[int, Mapping[str, Any]] | None = None
-        self._hosts: Counter[str] = Counter()
-
-    def add(self, report: Mapping[str, Any]) -> None:
-        """Take the warnings of one host report."""
-        completeness = data(report, "completeness")
-        if completeness.get("complete"):
-            return
-        warnings = rows(completeness, "warnings")
-        self._hosts.update({str(warning.get("code")) for warning in warnings})
-        for warning in warnings:
-            rank = unseen.gravity(warning.get("code"))
-            if self._worst is None or rank < self._worst[0]:
-                self._worst = rank, warning
-
-    def words(self, *, at_least: str) -> str:
-        """The reason, and on how many hosts it is one if they are several."""
-        if self._worst is None:
-            return ""
-        more = self._hosts[str(self._worst[1].get("code"))] - 1
-        return unseen.warning_words(self._worst[1]) + (
-            f" (and on {at_least}{plural(more, 'more host')})" if more else ""
-        )
-
-
-def _rank(report: Mapping[str, Any]) -> tuple[int, ...]:
-    counts = severity_counts(rows(report, "findings"))
-    unseen = 0 if data(report, "completeness").get("complete") else 1
-    return counts["critical"], facts.leaked(report), facts.dead(report), counts["warning"], unseen
-
-
-def _row(report: Mapping[str, Any]) -> dict[str, Any]:
-    states, out = data(report, "states"), unseen.left_out(report)
-    return {
-        "name": facts.name(report),
-        "complete": bool(data(report, "completeness").get("complete")),
-        "sockets": facts.sockets(report),
-        "leaked": None if "close_wait" in out else facts.leaked(report),
-        "dead": None if "dead_sockets" in out else facts.dead(report),
-        "narrow": bool(out) or unseen.own_namespace_only(report),
-        "time_wait": states.get("TIME_WAIT"),
-        "worst": facts.worst_descriptors(report),
-        "severities": severity_counts(rows(report, "findings")),
-        "anchor": None,
+        "hosts": [{**row._asdict(), "audited": row.audited, "anchor": anchors.get(row.name)} for row in ranked[:_ROWS]],
+        "host_data": block,
+        "hosts_listed": listed,
+        "hosts_meant": meant,
+        "hosts_cut": meant - listed,
+        "details": details,
+        "details_cut": max(0, sum(1 for row in ranked if row.asks) - len(details)),
+        "gravest": hosts.gravest(at_least),
+        "leads": {
+            (app.get("app"), host): hosts.lead(app.get("app"), host)
+            for app in rows(fleet, "apps")
+            if (host := data(app, "worst_host").get("host"))
+        },
+        "left_out": left_out,
+        "own_only": own_only,
     }
 
 
 def _details(report: Mapping[str, Any]) -> dict[str, Any]:
     near = pressure.uses(pressure.host_pressure(report))
     return {
+        "name": facts.name(report),
+        "leaked": facts.leaked(report),
+        "dead": facts.dead(report),
+        "complete": bool(data(report, "completeness").get("complete")),
         "host": data(report, "host"),
         "collected_at": report.get("collected_at"),
         "duration_s": report.get("duration_s"),
