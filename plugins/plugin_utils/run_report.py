@@ -45,6 +45,8 @@ class Finished(NamedTuple):
     """The first screen, plain."""
     text_path: str
     html_path: str
+    hosts: list[dict[str, Any]]
+    """The reports of the worst hosts, worst first; of a run of one host its own."""
 
 
 def merge_run(path: str) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def finish_run(run: RunFolder) -> Finished | None:
                 return None
             run.manifest["finished_at"] = utc_now()
             table = HostRows()
-            merge, outcomes = _merge(run, [table])
+            merge, outcomes = _merge(run, stored_hosts(run), [table])
             finished = _write(run, merge, table)
             run.close(outcomes)
             return finished
@@ -97,9 +99,10 @@ def finish_merged(
     """
     try:
         run.manifest["finished_at"] = finished_at
-        merge, outcomes = _merge(run, hosts)
+        table = HostRows()
+        merge, outcomes = _merge(run, hosts, [table])
         before_close(outcomes)
-        finished = _write(run, merge)
+        finished = _write(run, merge, table)
         run.close(outcomes)
     except OSError as error:
         raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
@@ -117,7 +120,7 @@ def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any],
         started = run.manifest["started_at"]
         raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
     table = HostRows()
-    merge, __ = _merge(run, [table, *sinks])
+    merge, __ = _merge(run, stored_hosts(run), [table, *sinks])
     try:
         with run.exclusive():
             finished = _write(run, merge, table)
@@ -166,7 +169,7 @@ def _write(run: RunFolder, merge: FleetMerge, table: HostRows) -> Finished:
     run.write(FLEET, json.dumps(fleet, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")
     run.write(HTML, render_html(fleet, hosts, table).encode("utf-8"))
     text_path = run.write(TEXT, text.rstrip("\n").encode("utf-8") + b"\n")
-    return Finished(fleet, text, str(text_path), str(html_path))
+    return Finished(fleet, text, str(text_path), str(html_path), hosts)
 
 
 def _readable(path: Path) -> str:
