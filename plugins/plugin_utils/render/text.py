@@ -16,6 +16,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_fleet im
     put_run,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import put_host
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_merged import put_merged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ def render_fleet(
     """The screen of one ``lastack.fleet/1`` report, exceptions only; ``report_path`` is named in its last line."""
     screen = Screen(colour=colour, width=width)
     put_fleet(screen, fleet)
+    put_merged(screen, fleet)
     put_report(screen, report_path)
     return screen.text()
 
@@ -62,5 +64,6 @@ def render_run(
     if data(fleet, "baseline"):
         screen.line(Span("Settings", "bold"))
         put_baseline(screen, fleet)
+    put_merged(screen, fleet)
     put_report(screen, report_path)
     return screen.text()

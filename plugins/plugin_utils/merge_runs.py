@@ -1,0 +1,195 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several run folders made into one: slices of an inventory, a second attempt at the hosts that were not reached."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes, Outcome, report_file
+from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
+from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError, utc_now
+from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import Finished, finish_merged
+from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import StoredHost, stored_host
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import MAX_FILE_BYTES, InvalidReport, read_capped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["merge_runs"]
+
+_MADE_BY = "merge"
+_MOST = 1000
+_NAMED = 20
+
+
+def merge_runs(paths: Sequence[str], store: str | None = None) -> Finished:
+    """Write a run folder with the hosts of all ``paths``, which are only read; return it finished.
+
+    A host that several runs have is taken once: ``ok`` beats any other outcome, then the later ``collected_at``
+    counts, then the later run. Without ``store`` the folder is a new one beside other runs (``default_path``).
+    Raises ``RunFolderError``: a run still goes on, comes twice or cannot be read (then nothing was written), or the
+    new folder cannot be written (then it is removed, unless it was there before).
+    """
+    runs = _open(paths)
+    if store is not None:
+        _refuse_inside(Path(store), runs)
+    places = _Places(runs)
+    options = _options(runs, places)
+    existed = store is not None and os.path.lexists(store)
+    if store is None:
+        run = RunFolder.start_default(made_by=_MADE_BY, hosts=places, options=options, play=_play(runs))
+    else:
+        run = RunFolder.start(store, made_by=_MADE_BY, hosts=places, options=options, play=_play(runs))
+    try:
+        run.manifest["started_at"] = min(source.manifest["started_at"] for source in runs)
+        ends = [source.manifest["finished_at"] for source in runs]
+        finished_at = max((end for end in ends if end is not None), default=utc_now())
+        copied = _Copied(run)
+        return finish_merged(run, copied.each(places), finished_at=finished_at, before_close=copied.flush)
+    except BaseException:
+        if not existed:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _open(paths: Sequence[str]) -> list[RunFolder]:
+    if not 1 < len(paths) <= _MOST:
+        raise RunFolderError(f"A merge needs two run folders or more, at most {_MOST:,}, not {len(paths):,}.")
+    runs = []
+    seen: dict[str, Path] = {}
+    for path in paths:
+        run = RunFolder.read(path)
+        if run.is_live():
+            where = one_line(str(run.manifest["controller"]), 60)
+            raise RunFolderError(
+                f"The run in {run.path} still goes on (since {run.manifest['started_at']}, on {where}): "
+                "wait until it has finished."
+            )
+        for run_id in _ids(run):
+            if run_id in seen:
+                first = "" if seen[run_id] == run.path else f", in {seen[run_id]} and in {run.path}"
+                raise RunFolderError(f"The run {one_line(run_id, 64)} is there twice{first or f': {run.path}'}.")
+            seen[run_id] = run.path
+        runs.append(run)
+    return runs
+
+
+def _ids(run: RunFolder) -> Iterator[str]:
+    """Yield the ids of a run and of those that it was merged from."""
+    yield run.run_id
+    merged = run.manifest["options"].get("merged")
+    for entry in merged if run.manifest["made_by"] == _MADE_BY and isinstance(merged, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+            yield entry["id"]
+
+
+def _refuse_inside(store: Path, runs: Sequence[RunFolder]) -> None:
+    """Refuse to write where a source is read: starting a run replaces what its folder held."""
+    target = store.resolve()
+    for run in runs:
+        source = run.path.resolve()
+        if target == source or source in target.parents or target in source.parents:
+            raise RunFolderError(f"Cannot write the merged run to {store}: {run.path} is read from there.")
+
+
+def _play(runs: Sequence[RunFolder]) -> str:
+    # Two merges of one process are two runs.
+    return f"merge {utc_now()} {runs[0].run_id}"
+
+
+def _options(runs: Sequence[RunFolder], places: _Places) -> dict[str, Any]:
+    """Return what the manifest of the merged run says of where it comes from."""
+    options: dict[str, Any] = {
+        "merged": [
+            {
+                "id": run.run_id,
+                "made_by": run.manifest["made_by"],
+                "started_at": run.manifest["started_at"],
+                "finished": run.manifest["finished"],
+                "hosts": len(run.outcomes()),
+            }
+            for run in runs
+        ],
+        "duplicates": {"count": len(places.again), "hosts": sorted(places.again)[:_NAMED]},
+    }
+    profiles = {str(run.manifest["options"].get("profile")) for run in runs}
+    if len(profiles) == 1 and profiles != {"None"}:
+        options["profile"] = profiles.pop()
+    return options
+
+
+class _Places:
+    """Which run, or runs, have each host; iterates over the hosts, in the order of the runs."""
+
+    def __init__(self, runs: Sequence[RunFolder]) -> None:
+        self.runs = runs
+        self.first: dict[str, int] = {}
+        self.again: dict[str, list[int]] = {}
+        for number, run in enumerate(runs):
+            for host in run.outcomes():
+                if self.first.setdefault(host, number) != number:
+                    self.again.setdefault(host, []).append(number)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.first)
+
+    def each(self) -> Iterator[tuple[RunFolder, StoredHost]]:
+        """Yield every host once, with the run whose word counts."""
+        outcomes = [run.outcomes() for run in self.runs]
+        for host, number in self.first.items():
+            best = self._one(host, number, outcomes)
+            for other in self.again.get(host, ()):
+                best = max(best, self._one(host, other, outcomes), key=_worth)
+            yield best
+
+    def _one(self, host: str, number: int, outcomes: Sequence[HostOutcomes]) -> tuple[RunFolder, StoredHost]:
+        run = self.runs[number]
+        return run, stored_host(run, host, outcomes[number][host])
+
+
+def _worth(place: tuple[RunFolder, StoredHost]) -> tuple[bool, str, bool, str]:
+    """Return the sort key of one word on a host: the highest counts; of equal ones ``max`` keeps the first."""
+    run, stored = place
+    # Without the Z, a time sorts before the same second with a fraction.
+    collected_at = "" if stored.report is None else str(stored.report["collected_at"]).rstrip("Z")
+    # That nothing came back is no news beside a reason.
+    return stored.report is not None, collected_at, stored.outcome.outcome != "missing", run.manifest["started_at"]
+
+
+class _Copied:
+    """Copies the reports whole, and flushes them all at the end: a flush per file takes ten times as long."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def each(self, places: _Places) -> Iterator[StoredHost]:
+        """Yield every host after its report was copied, with the outcome that the new folder gives it."""
+        for source, stored in places.each():
+            if stored.report is None or stored.outcome.file is None:
+                yield stored._replace(outcome=stored.outcome._replace(file=None))
+                continue
+            try:
+                data = read_capped(source.report_path(stored.outcome.file), MAX_FILE_BYTES)
+            except InvalidReport as error:
+                # It could be read a moment ago.
+                yield stored._replace(outcome=Outcome("invalid", f"{stored.outcome.file} {error}", None), report=None)
+                continue
+            file = report_file(stored.host)
+            with (self._run.path / file).open("xb") as copy:
+                copy.write(data)
+            yield stored._replace(outcome=Outcome("ok", None, file))
+
+    def flush(self, outcomes: Mapping[str, Outcome | None]) -> None:
+        """Flush the copies to disk; the manifest, which makes them count, is written after them."""
+        for outcome in outcomes.values():
+            if outcome is not None and outcome.file is not None:
+                descriptor = os.open(self._run.path / outcome.file, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
