@@ -64,7 +64,7 @@ def main() -> int:
 
 def _answer(given: dict[str, Any], answer: TextIO) -> None:
     # A source that cannot be read would take its hosts out of view without a word.
-    os.environ.setdefault("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FATAL", "True")
+    os.environ.setdefault("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True")
     os.environ.setdefault("ANSIBLE_INVENTORY_UNPARSED_FAILED", "True")
     try:
         from ansible import constants, context  # noqa: PLC0415 - reads ansible.cfg as it is imported
@@ -95,7 +95,10 @@ def _answer(given: dict[str, Any], answer: TextIO) -> None:
     for host in hosts:
         try:
             entry = {"variables": options.of(host.name, manager.get_vars(host=host))}
-        except Exception as error:  # noqa: BLE001 - one host's template is one host's trouble
+        except Exception as error:
+            if _is_locked(error):
+                # A wrong password is the operator's slip, not so many hosts' trouble.
+                raise
             entry = {"problem": f"its variables cannot be used: {_sentence(error)}"}
         _put(answer, {"host": host.name, **entry})
 
@@ -122,6 +125,15 @@ def _unlock(loader: Any, given: dict[str, Any]) -> None:  # noqa: ANN401 - ansib
         loader.set_vault_secrets(secrets)
     loader.set_vault_secrets(secrets)
     VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    """Tell whether the vault stayed shut; by name, because one of the classes is internal to ansible-core."""
+    while error is not None:
+        if any("Vault" in kind.__name__ for kind in type(error).__mro__):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class _Options:
