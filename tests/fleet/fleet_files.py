@@ -137,7 +137,7 @@ def _write_known_hosts(folder: Path, hosts: Iterable[Placed]) -> None:
 
 
 def _write_inventory(folder: Path, hosts: Sequence[Placed]) -> None:
-    """Groups: ``well``, ``sick``, each illness, each suite."""
+    """Groups: ``well``, ``sick``, ``ill_hangs`` and so on, each suite."""
     addresses = {one.spec.name: one.address for one in hosts}
     groups: dict[str, dict[str, Any]] = {}
     for one in hosts:
@@ -147,7 +147,7 @@ def _write_inventory(folder: Path, hosts: Sequence[Placed]) -> None:
             jump = f"root@{addresses[spec.behind]}"
             variables["ansible_ssh_extra_args"] = f"-o ProxyJump={jump}"
         variables |= spec.variables
-        for name in (spec.suite, *(("sick", spec.illness) if spec.illness else ("well",))):
+        for name in (spec.suite, *(("sick", f"ill_{spec.illness}") if spec.illness else ("well",))):
             groups.setdefault(name, {"hosts": {}})["hosts"][spec.name] = {}
         groups[spec.suite]["hosts"][spec.name] = variables
     common = {
@@ -158,17 +158,19 @@ def _write_inventory(folder: Path, hosts: Sequence[Placed]) -> None:
     }
     text = yaml.safe_dump({"all": {"vars": common, "children": groups}}, sort_keys=False, allow_unicode=True)
     (folder / "inventory.yml").write_text(text, encoding="utf-8")
-    # What the inventory says, for plain ssh and for the jump that ssh itself makes.
-    config = [
-        f"IdentityFile {folder}/user\nUser root\n",
-        *(ssh_options(folder).replace("-o ", "\n").replace("=", " ").split("\n")),
-    ]
-    named = "".join(
-        f"Host {one.spec.name}\nHostName {one.address}\n"
-        for one in hosts
-        if one.spec.name.isascii() and " " not in one.spec.name
-    )
-    (folder / "ssh_config").write_text("\n".join(config).rstrip() + f"\n{named}", encoding="utf-8")
+    _write_ssh_config(folder, hosts, addresses)
+
+
+def _write_ssh_config(folder: Path, hosts: Iterable[Placed], addresses: dict[str, str]) -> None:
+    """What the inventory says, for plain ssh and for the jumps that ssh itself makes."""
+    lines = [f"IdentityFile {folder}/user", "User root"]
+    lines += [option.strip().replace("=", " ") for option in ssh_options(folder).split("-o ")[1:]]
+    for one in hosts:
+        spec = one.spec
+        if spec.name.isascii() and " " not in spec.name:
+            lines += [f"Host {spec.name}", f"HostName {one.address}"]
+            lines += [f"ProxyJump {addresses[spec.behind]}"] if spec.behind else []
+    (folder / "ssh_config").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _description(folder: Path, hosts: Sequence[Placed], trees: dict[str, Path], life_s: float) -> dict[str, object]:

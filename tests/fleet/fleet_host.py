@@ -45,14 +45,14 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 def become_host(host: dict[str, Any], world: Path, ready: int, go: int) -> NoReturn:
     """Become the first process of a host.
 
-    ``host`` has ``name``, ``addresses`` (device, address, mask), ``lower`` (overlay layers), ``illness`` and
+    ``host`` has ``hostname``, ``addresses`` (device, address, mask), ``lower`` (overlay layers), ``illness`` and
     ``sysctls``. A byte goes to ``ready`` when the namespaces are there; the links are there when ``go`` ends.
     """
     illness = Illness(**host["illness"])
     unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
     os.write(ready, b".")
     os.close(ready)
-    socket.sethostname(host["name"])
+    socket.sethostname(host["hostname"])
     _make_root(world, host["lower"], _SMALL_DISK_KIB if illness.full else _DISK_KIB)
     _fall_ill(illness, host)
     os.read(go, 1)
@@ -100,7 +100,9 @@ def _make_root(world: Path, lower: str, size_kib: int) -> None:
 
 def _fall_ill(illness: Illness, host: dict[str, Any]) -> None:
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    Path("/etc/hostname").write_text(f"{host['name']}\n", encoding="utf-8")
+    Path("/etc/hostname").write_text(f"{host['hostname']}\n", encoding="utf-8")
+    with Path("/etc/hosts").open("a", encoding="utf-8") as file:
+        file.write(f"127.0.1.1 {host['hostname']}\n")
     if illness.sshd:
         # The first value of a keyword counts (sshd_config(5)).
         common = Path("/etc/ssh/sshd_config").read_text(encoding="utf-8")

@@ -102,11 +102,6 @@ class Leader:
                 "link add lab type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
                 f"address add {self._fleet['gateway']}/16 dev lab",
                 "link set lab up",
-                # Packets to these go to a machine that is not there, as if a firewall dropped them.
-                *(
-                    f"neighbour add {one} lladdr 02:00:00:00:00:01 nud permanent dev lab"
-                    for one in self._fleet["silent"]
-                ),
             ]
         )
 
@@ -130,14 +125,19 @@ class Leader:
                 raise RuntimeError("a host did not get its namespaces: see the log")
             waiting -= got
         links = []
-        for number, host in enumerate(self._fleet["hosts"]):
+        for host in self._fleet["hosts"]:
+            number = host["number"]
             if not host["behind"]:
                 links.append(f"link add h{number} type veth peer name eth0 netns {self._pids[host['name']]}")
                 links.append(f"link set h{number} master lab up")
             else:
                 inner, outer = self._pids[host["name"]], self._pids[host["behind"]]
                 links.append(f"link add eth0 netns {inner} type veth peer name eth{number} netns {outer}")
-        self._ip(links)
+        # Packets to these go to a machine that is not there, as if a firewall dropped them.
+        silent = [
+            f"neighbour add {one} lladdr 02:00:00:00:00:01 nud permanent dev lab" for one in self._fleet["silent"]
+        ]
+        self._ip([*links, *silent])
         os.close(let_go)
 
     @staticmethod

@@ -164,7 +164,8 @@ class FleetLab:
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_TIMEOUT": "10",
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s",
+            # Not the configuration of whoever runs this; ssh hands it on to the jumps that it makes.
+            "ANSIBLE_SSH_ARGS": f"-F {self.folder}/ssh_config -o ControlMaster=auto -o ControlPersist=60s",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
             "ANSIBLE_PIPELINING": "1",
             **more,
