@@ -39,13 +39,24 @@ def test_version_and_help() -> None:
     shown = lastack("--help")
     assert shown.returncode == 0
     assert shown.stderr == ""
-    for word in ("probe", "sweep", "report", "diff", "explain", "bundle", "completion", "Exit status", "--fail-on"):
+    for word in (
+        "probe",
+        "sweep",
+        "report",
+        "diff",
+        "history",
+        "explain",
+        "bundle",
+        "completion",
+        "Exit status",
+        "--fail-on",
+    ):
         assert word in shown.stdout
-    for command_name in ("probe", "sweep", "report", "diff", "explain", "bundle", "completion"):
+    for command_name in ("probe", "sweep", "report", "diff", "history", "explain", "bundle", "completion"):
         assert lastack(command_name, "--help").stdout.startswith(f"usage: lastack {command_name} ")
 
 
-@pytest.mark.parametrize("later", ["merge", "history"])
+@pytest.mark.parametrize("later", ["merge"])
 def test_what_does_not_exist_yet_is_no_stub(later: str) -> None:
     assert later not in lastack("--help").stdout
     assert lastack(later).returncode == 2

@@ -19,6 +19,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli import (
     completion,
     diff,
     explain,
+    history,
     probe,
     report,
     sweep,
@@ -83,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for module in (probe, sweep, report, diff, explain, bundle, completion):
+    for module in (probe, sweep, report, diff, history, explain, bundle, completion):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
