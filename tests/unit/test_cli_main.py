@@ -43,6 +43,7 @@ def test_version_and_help() -> None:
         "probe",
         "sweep",
         "report",
+        "merge",
         "diff",
         "history",
         "explain",
@@ -52,14 +53,8 @@ def test_version_and_help() -> None:
         "--fail-on",
     ):
         assert word in shown.stdout
-    for command_name in ("probe", "sweep", "report", "diff", "history", "explain", "bundle", "completion"):
+    for command_name in ("probe", "sweep", "report", "merge", "diff", "history", "explain", "bundle", "completion"):
         assert lastack(command_name, "--help").stdout.startswith(f"usage: lastack {command_name} ")
-
-
-@pytest.mark.parametrize("later", ["merge"])
-def test_what_does_not_exist_yet_is_no_stub(later: str) -> None:
-    assert later not in lastack("--help").stdout
-    assert lastack(later).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -82,6 +77,9 @@ def test_what_does_not_exist_yet_is_no_stub(later: str) -> None:
         ("completion", "tcsh"),
         ("report",),
         ("report", "/nonexistent"),
+        ("merge",),
+        ("merge", "/nonexistent"),
+        ("merge", "/nonexistent", "/absent"),
     ],
 )
 def test_errors_are_one_clear_sentence_and_status_2(wrong: tuple[str, ...]) -> None:

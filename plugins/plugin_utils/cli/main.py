@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli import (
     diff,
     explain,
     history,
+    merge,
     probe,
     report,
     sweep,
@@ -47,6 +48,7 @@ Exit status: 0, whatever is found; 1 only with --fail-on and such findings; 2 fo
   lastack sweep -i hosts.yml -b      many hosts, right now, over ssh
   lastack explain close_wait.leak    what it means, how to prove it, how to fix it
   lastack report RUN_FOLDER          an audit's screen again
+  lastack merge A B                  one run folder of several
   lastack diff OLD NEW               what changed between two audits
 """
 
@@ -84,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for module in (probe, sweep, report, diff, history, explain, bundle, completion):
+    for module in (probe, sweep, report, merge, diff, history, explain, bundle, completion):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
