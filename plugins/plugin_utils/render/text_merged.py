@@ -39,8 +39,9 @@ def put_merged(screen: Screen, fleet: Mapping[str, Any]) -> None:
         count = int(again["count"])
         names = [one_line(str(name), 256) for name in again.get("hosts") or []]
         verb = "was" if count == 1 else "were"
+        shown = joined(names, _NAMES, count)
         screen.paragraph(
-            f"{plural(count, 'host')} {verb} in more than one of the runs, and the latest report counts: {joined(names, _NAMES, count)}.",
+            f"{plural(count, 'host')} {verb} in more than one of the runs; the latest report counts: {shown}.",
             first="  ",
             rest="    ",
         )
