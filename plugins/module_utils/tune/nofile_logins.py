@@ -8,8 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.lastack.linux.plugins.module_utils.observe.login_limits import (
+    LIMITS_CONF,
+    LimitLine,
+    parse_limits_file,
+    read_limit_lines,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.observe.rooted_files import RootedFiles
-from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import HEADER, INFINITE, Limits
+from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import HEADER, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,36 +38,16 @@ __all__ = [
 
 DROPIN = "/etc/security/limits.d/90-lastack.conf"
 
-_MAIN = "/etc/security/limits.conf"
-_FOLDER = "/etc/security/limits.d"
 _MAX_BYTES = 1 << 20
-_ENDLESS = frozenset({"-1", "unlimited", "infinity"})
 # What useradd(8) and directories of users allow; no blank, "#", ":" or "%", which mean something else to pam_limits.
 _DOMAIN = re.compile(r"\*|@?[A-Za-z0-9_][A-Za-z0-9_.+\\@-]{0,200}\$?")
 _RANGE = re.compile(r"(@?)([0-9]{0,10}):([0-9]{0,10})")
+# Fields of a line of passwd(5) and group(5).
+_COMPLETE = 4
 # Sources of nsswitch.conf(5) that know no more logins of people than the files do.
 _FILE_SOURCES = frozenset({"files", "compat", "systemd"})
-_COMPLETE = 4
-_EXEMPT = 2
 # The sources of pam_limits, the strongest first (LIMITS_DEF_USER and so on).
 _USER, _GROUP, _DEFAULT = 0, 1, 4
-
-
-class LimitLine(NamedTuple):
-    """One line about open files."""
-
-    file: str
-    line: int
-    domain: str
-    soft: int | None
-    """What it sets, ``INFINITE`` for no limit; ``None`` where it does not set it."""
-    hard: int | None
-    """With neither it is ``DOMAIN -``: whoever it means gets no limits at all."""
-
-    @property
-    def place(self) -> str:
-        """``file:line``, for a person."""
-        return f"{self.file}:{self.line}"
 
 
 class Domain(NamedTuple):
@@ -110,66 +96,12 @@ def dropin_text(wanted: Mapping[str, Limits]) -> bytes | None:
     return "\n".join([*lines, ""]).encode("ascii")
 
 
-def read_limit_lines(*, root: str = "/") -> tuple[list[LimitLine], list[str]]:
-    """Return all lines about open files in the order of pam_limits, and the files that could not be read.
-
-    limits.conf first, then ``limits.d/*.conf`` in byte order, as in the C locale (pam_limits.c). Never raises.
-    """
-    files = RootedFiles(root)
-    try:
-        names = sorted(
-            files.names(files.locate(_FOLDER) or _FOLDER), key=lambda name: name.encode(errors="surrogateescape")
-        )
-    except OSError:
-        names = []
-    found: list[LimitLine] = []
-    missed = []
-    # glob(3) leaves dot files out.
-    chosen = [f"{_FOLDER}/{name}" for name in names if name.endswith(".conf") and not name.startswith(".")]
-    for path in [_MAIN, *chosen]:
-        try:
-            text = files.read(files.locate(path) or path, _MAX_BYTES)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):
-            missed.append(path)
-            continue
-        found += parse_limits_file(text, path)
-    return found, missed
-
-
 def with_ours(lines: Iterable[LimitLine], ours: Iterable[LimitLine]) -> list[LimitLine]:
     """Return the lines in the order of pam_limits with our file's replaced by ``ours``."""
     others = [line for line in lines if line.file != DROPIN]
-    later = [line.file != _MAIN and line.file.encode() > DROPIN.encode() for line in others]
+    later = [line.file != LIMITS_CONF and line.file.encode() > DROPIN.encode() for line in others]
     place = later.index(True) if True in later else len(others)
     return [*others[:place], *ours, *others[place:]]
-
-
-def parse_limits_file(text: bytes, path: str) -> list[LimitLine]:
-    """Return the lines about open files of one file (limits.conf(5)); what pam_limits skips is left out."""
-    found = []
-    for number, line in enumerate(text.decode("utf-8", "backslashreplace").split("\n"), 1):
-        # What follows the value is not read.
-        words = line.partition("#")[0].split()[:_COMPLETE]
-        if len(words) == _EXEMPT and words[1].startswith("-"):
-            found.append(LimitLine(path, number, words[0], None, None))
-        if len(words) != _COMPLETE or words[2].lower() != "nofile":
-            continue
-        kind = words[1].lower()
-        value = (
-            INFINITE
-            if words[3].lower() in _ENDLESS
-            else int(words[3])
-            if re.fullmatch(r"[0-9]{1,19}", words[3])
-            else None
-        )
-        if value is None or kind not in ("soft", "hard", "-"):
-            continue
-        soft = None if kind == "hard" else value
-        hard = None if kind == "soft" else value
-        found.append(LimitLine(path, number, words[0], soft, hard))
-    return found
 
 
 def winners(lines: Iterable[LimitLine], domain: Domain, *, is_debian: bool) -> Winners:

@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.module_utils.observe.rooted_files import RootedFiles
-from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import HEADER, INFINITE, Limits
+from ansible_collections.lastack.linux.plugins.module_utils.observe.unit_limits import limit_lines, limit_number
+from ansible_collections.lastack.linux.plugins.module_utils.tune.nofile_wishes import HEADER, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,7 +50,6 @@ _OTHER_TYPES = ["socket", "mount", "swap", "automount", "slice", "scope", "targe
 _PROBE = "lastack"
 _MAX_BYTES = 1 << 20
 _MAX_TOLD = 200
-_SHOWN_MAX = (1 << 64) - 1
 
 
 class SystemdError(Exception):
@@ -148,7 +148,7 @@ def default_limits(run: Run) -> Limits:
     """Return what a service without a line gets (systemd-system.conf(5), ``DefaultLimitNOFILE=``)."""
     text = _ask(run, ["systemctl", "show", "--property=DefaultLimitNOFILE,DefaultLimitNOFILESoft"])
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return Limits(_number(values.get("DefaultLimitNOFILESoft")), _number(values.get("DefaultLimitNOFILE")))
+    return Limits(limit_number(values.get("DefaultLimitNOFILESoft")), limit_number(values.get("DefaultLimitNOFILE")))
 
 
 def reload_units(run: Run) -> None:
@@ -179,7 +179,7 @@ def parse_units(text: str) -> list[Unit]:
                 needs_reload=values.get("NeedDaemonReload") == "yes",
                 main_pid=int(values["MainPID"]) if values.get("MainPID", "").isdigit() else 0,
                 cgroup=values.get("ControlGroup", ""),
-                limits=Limits(_number(values.get("LimitNOFILESoft")), _number(values.get("LimitNOFILE"))),
+                limits=Limits(limit_number(values.get("LimitNOFILESoft")), limit_number(values.get("LimitNOFILE"))),
             )
         )
     return units
@@ -194,9 +194,9 @@ def assignments(unit: Unit, *, root: str = "/") -> list[Assignment]:
             text = files.read(files.locate(path) or path, _MAX_BYTES).decode("utf-8", "backslashreplace")
         except (OSError, ValueError):
             continue
-        values = [limits for limits in map(_parse_limit, _values(text)) if limits is not None]
-        if values:
-            found.append(Assignment(path, values[-1]))
+        lines = limit_lines(text)
+        if lines:
+            found.append(Assignment(path, Limits(lines[-1].soft, lines[-1].hard)))
     return found
 
 
@@ -214,44 +214,6 @@ def winner(found: Iterable[Assignment], ours: Assignment) -> Assignment:
 
 def _base(path: str) -> bytes:
     return path.rpartition("/")[2].encode()
-
-
-def _values(text: str) -> list[str]:
-    """Return the values of ``LimitNOFILE=`` in the section ``[Service]`` (systemd.syntax(7))."""
-    values = []
-    section = ""
-    # A line that ends in a backslash goes on in the next one; comments in between do not count.
-    lines = [line for line in text.split("\n") if not line.lstrip().startswith(("#", ";"))]
-    for line in re.sub(r"\\\n", " ", "\n".join(lines)).split("\n"):
-        bare = line.strip()
-        if bare.startswith("["):
-            section = bare
-        elif section == "[Service]":
-            name, equals, value = bare.partition("=")
-            if equals and name.strip() == "LimitNOFILE":
-                values.append(value.strip())
-    return values
-
-
-def _parse_limit(value: str) -> Limits | None:
-    """Return the limits of ``N``, ``N:M`` or ``infinity``; ``None`` for what systemd ignores."""
-    soft_text, colon, hard_text = value.partition(":")
-    soft = _number(soft_text)
-    hard = _number(hard_text) if colon else soft
-    if soft is None or hard is None or (hard != INFINITE and (soft == INFINITE or soft > hard)):
-        return None
-    return Limits(soft, hard)
-
-
-def _number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if text.strip() == "infinity":
-        return INFINITE
-    if not re.fullmatch(r"\s*[0-9]{1,20}\s*", text):
-        return None
-    number = int(text)
-    return INFINITE if number >= _SHOWN_MAX else number
 
 
 def _ask(run: Run, command: Sequence[str]) -> str:
