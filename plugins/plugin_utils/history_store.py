@@ -95,14 +95,10 @@ def opened(path: str | Path, *, write: bool = False) -> Iterator[HistoryStore]:
     shown = str(path)
     with contextlib.ExitStack() as stack:
         try:
-            connection = stack.enter_context(contextlib.closing(_writer(shown) if write else _reader(shown)))
+            connection = stack.enter_context(contextlib.closing(_open(shown, write=write)))
             yield HistoryStore(connection)
         except sqlite3.Error as error:
             raise HistoryError(_sentence(shown, error)) from error
-        except OSError as error:
-            if error.filename is None:
-                raise
-            raise HistoryError(f"{shown}: {error.strerror or error}") from error
 
 
 class HistoryStore:
@@ -191,6 +187,20 @@ class HistoryStore:
         self._connection.execute("COMMIT")
 
 
+def _open(path: str, *, write: bool) -> sqlite3.Connection:
+    place = Path(path)
+    try:
+        if place.is_dir():
+            raise HistoryError(f"{path} is a folder: name the history file.")
+        if place.exists() and not place.is_file():
+            raise HistoryError(f"{path} is no regular file, so it cannot hold the history.")
+        return _writer(path) if write else _reader(path)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise HistoryError(f"{error.filename} is not a directory, so it cannot hold the history.") from error
+    except OSError as error:
+        raise HistoryError(f"{error.filename or path}: {error.strerror or error}") from error
+
+
 def _writer(path: str) -> sqlite3.Connection:
     folder = Path(path).absolute().parent
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -252,8 +262,6 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
 
 def _sentence(path: str, error: sqlite3.Error) -> str:
     words = str(error)
-    if Path(path).is_dir():
-        return f"{path} is a folder: name the history file."
     if words == _NOTADB:
         return f"{path} is no history file: choose another one with --file."
     if "locked" in words or "busy" in words:
