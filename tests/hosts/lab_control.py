@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     what, folder, host, *rest = arguments
     try:
         if what == "reach":
-            answer, found = ask(folder, {"do": "reach", "host": host}, timeout_s=20.0)
+            answer, found = ask(folder, {"do": "reach", "host": host}, timeout_s=60.0)
             if found:
                 # ssh takes the descriptor from the one message that comes over this program's standard output.
                 with socket.socket(fileno=1) as ssh:

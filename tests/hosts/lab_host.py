@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "HostError", "own_user_namespace", "run"]
 
-_BOOT_S = 60.0
+_BOOT_S = 120.0
 _HALT_S = 15.0
 _HALT = signal.SIGRTMIN + 3
 """systemd(1): halts the system."""

@@ -24,7 +24,7 @@ __all__ = ["MARK", "NEW_MARK", "cgroup_tree", "clean", "lab_of", "record", "reco
 
 MARK = "lab.json"
 NEW_MARK = ".lab.json"
-_GONE_S = 10.0
+_GONE_S = 30.0
 
 
 def _folder() -> Path:

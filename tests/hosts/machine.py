@@ -125,7 +125,7 @@ def left_of(lab: dict[str, Any], members: dict[int, str]) -> list[str]:
     return left
 
 
-def wait_until_gone(lab: dict[str, Any], members: dict[int, str], timeout_s: float = 20.0) -> list[str]:
+def wait_until_gone(lab: dict[str, Any], members: dict[int, str], timeout_s: float = 60.0) -> list[str]:
     """Wait until nothing of a lab is left; return what is left after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while (left := left_of(lab, members)) and time.monotonic() < deadline:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs_root
 
 PROGRAM = Path(__file__).parent / "programs/leaking_service.py"
-PATIENCE_S = 90
+PATIENCE_S = 300
 FAST = {
     "tcp_agent_interval_s": 0.5,
     "tcp_agent_cpu_budget_percent": 50,

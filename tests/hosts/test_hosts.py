@@ -155,7 +155,7 @@ def test_a_reboot_from_inside_is_one(lab: Lab) -> None:
     assert len(set(before.values())) == len(before)
     for host in before:
         lab.execute(host, "sysctl", "-qw", "net.ipv4.tcp_fin_timeout=34")
-    done = ansible(lab, "all", "reboot", "-a", "reboot_timeout=60")
+    done = ansible(lab, "all", "reboot", "-a", "reboot_timeout=180")
     assert done.returncode == 0, done.stdout
     for host, old in before.items():
         assert boot_id(host) != old
@@ -186,7 +186,7 @@ def test_a_host_that_is_off_is_unreachable(lab: Lab) -> None:
 def test_a_host_that_powers_itself_off_stays_off(lab: Lab, host: str) -> None:
     lab.execute(host, "systemctl", "poweroff", check=False)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while lab.state()[host] == "on" and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
@@ -234,7 +234,7 @@ def test_execute_gives_streams_and_status(lab: Lab, host: str) -> None:
 def test_what_takes_too_long_is_killed_inside(lab: Lab, host: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         lab.execute(host, "sh", "-c", "sleep 4321; true", timeout_s=1)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (found := lab.execute(host, "pgrep", "-fx", "sleep 4321", check=False)).stdout:
         assert time.monotonic() < deadline, found.stdout
         time.sleep(0.05)

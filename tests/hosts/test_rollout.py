@@ -231,7 +231,7 @@ def test_a_killed_roll_out_is_judged_by_the_next(fleet: Lab, tmp_path: Path) -> 
         fleet, tmp_path, "tcp_rollout", **{**SERVER, "tcp_rollout_soak_s": 60, "tcp_rollout_soak_limit_s": 60}
     )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while newest_record(tmp_path).get("hosts", {}).get("web-1", {}).get("status") != "changed":
             assert killed.poll() is None
             assert time.monotonic() < end
