@@ -134,7 +134,8 @@ class FleetLab:
 
     def execute(self, host: str, *command: str, timeout_s: float = 30.0) -> str:
         """Run a command inside of a host as its root, without ssh; return what it writes. Its failure is an error."""
-        inside = ["nsenter", "-t", str(self._pids[host]), "-U", "-m", "-u", "-i", "-n", "-p", "-r", "-w/", "--"]
+        inside = ["nsenter", "-t", str(self._pids[host]), "-U", "-m", "-u", "-i", "-n", "-p", "-r", "--"]
+        inside += ["/bin/sh", "-c", 'cd / && exec "$@"', "sh"]
         done = subprocess.run(
             [*inside, *command],
             stdin=subprocess.DEVNULL,

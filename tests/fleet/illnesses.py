@@ -135,7 +135,7 @@ def _sudo(rule: str, *, given: str = "") -> Illness:
 ILLNESSES: dict[str, Illness] = {
     "hangs": _forced("exec sleep 36000\n"),
     "slow": _forced('sleep 5\nexec bash -c "$SSH_ORIGINAL_COMMAND"\n'),
-    "closes": _forced('bash -c "$SSH_ORIGINAL_COMMAND" | head -c 600\nkill -9 $PPID\n'),
+    "closes": _forced('bash -c "$SSH_ORIGINAL_COMMAND" | head -c 600\nsleep 0.5\nkill -9 $PPID\n'),
     "banner": Illness(
         _FORCED + "Banner /opt/banner\n",
         {
