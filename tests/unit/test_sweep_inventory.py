@@ -190,6 +190,6 @@ def test_the_reader_ends_with_the_sweep(tmp_path: Path) -> None:
     many.write_text("".join(f"host-{number}\n" for number in range(2000)), encoding="utf-8")
     with Inventory(Selection(sources=(str(many),))) as inventory:
         next(inventory.entries())
-        program = inventory._program  # noqa: SLF001 - whether it ended cannot be seen otherwise
+        program = inventory._program
         assert program.poll() is None
     assert program.poll() is not None

@@ -19,7 +19,7 @@ def test_time_runs_out_and_says_at_what() -> None:
     lifeline = Lifeline(0.0)
     lifeline.phase = "logging in"
     assert lifeline.is_over
-    with pytest.raises(CutError, match="within 0 s .*logging in"):
+    with pytest.raises(CutError, match=r"within 0 s .*logging in"):
         lifeline.seconds_left()
     assert lifeline.reason == ""
 
@@ -47,13 +47,17 @@ def test_a_cut_wakes_a_reader_and_a_pause() -> None:
         assert ours.fileno() == -1
 
 
-def test_a_process_is_ended_and_reaped() -> None:
+def test_a_process_is_ended_and_reaped_and_all_that_it_has_started() -> None:
     lifeline = Lifeline(LONG_S)
-    process = subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True, stdout=subprocess.PIPE)
     lifeline.hold(process)
     lifeline.cut()
     lifeline.let_go()
     assert process.returncode == -9
+    assert process.stdout is not None
+    with process.stdout:
+        # The end of the pipe comes with the last one that holds it.
+        assert process.stdout.read() == b""
 
 
 def test_what_comes_after_the_cut_is_closed_at_once() -> None:

@@ -18,9 +18,10 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import 
 )
 
 SECRET = "s3cret"
+NONE = Passwords()
 
 
-def target(passwords: Passwords = Passwords(), **variables: Any) -> Target:
+def target(passwords: Passwords = NONE, **variables: object) -> Target:
     given = {f"ansible_{name}": value for name, value in variables.items()}
     return target_of(Entry("web-1", given), passwords, marker="m", life_s=65)
 

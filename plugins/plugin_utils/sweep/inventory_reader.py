@@ -94,7 +94,7 @@ def _answer(given: dict[str, Any], answer: TextIO) -> None:
     options = _Options(loader, become=bool(given["become"]))
     for host in hosts:
         try:
-            entry = {"variables": options.of(host.name, manager.get_vars(host=host))}
+            entry: dict[str, Any] = {"variables": options.of(host.name, manager.get_vars(host=host))}
         except Exception as error:
             if _is_locked(error):
                 # A wrong password is the operator's slip, not so many hosts' trouble.

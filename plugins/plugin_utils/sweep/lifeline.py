@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -81,7 +83,10 @@ class Lifeline:
             raise CutError(self._reason or self.overdue())
 
     def hold(self, thing: socket.socket | subprocess.Popen[bytes] | _Closable) -> None:
-        """Let ``thing`` be shut when the attempt is cut; raises ``CutError`` if it was already."""
+        """Let ``thing`` be shut when the attempt is cut; raises ``CutError`` if it was already.
+
+        A process has to lead a session of its own.
+        """
         with self._lock:
             self._held.append(thing)
             cut = self._cut.is_set()
@@ -117,7 +122,9 @@ def _shut(thing: object) -> None:
         if isinstance(thing, socket.socket):
             thing.shutdown(socket.SHUT_RDWR)
         elif isinstance(thing, subprocess.Popen):
-            thing.kill()
+            if thing.returncode is None:
+                # Each has a session of its own: what the shell has started goes with it.
+                os.killpg(thing.pid, signal.SIGKILL)
         elif hasattr(thing, "fileno"):
             # A channel through a jump host.
             _close(thing)

@@ -1,0 +1,195 @@
+# Copyright (c) 2026 the lastack authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A sweep without any host: what is stored, what is refused, and what an interrupt leaves."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
+from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError
+from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import finish_run
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep import INTERRUPTED, Counts, run_sweep
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Passwords, Target, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+HEALTHY: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "fixtures" / "reports" / "healthy.json").read_text(encoding="utf-8")
+)
+LIFE_S = 30.0
+
+
+class Seen:
+    """Keeps every count that it was shown."""
+
+    def __init__(self) -> None:
+        self.counts: list[Counts] = []
+
+    def show(self, counts: Counts) -> None:
+        self.counts.append(counts)
+
+
+def entries(hosts: Sequence[str]) -> Iterator[Entry]:
+    return (Entry(host, {}) for host in hosts)
+
+
+def target(entry: Entry) -> Target:
+    return target_of(entry, Passwords(), marker="m", life_s=1)
+
+
+def swept(  # noqa: PLR0913 - each test needs another one
+    folder: Path,
+    hosts: Sequence[str],
+    look: Callable[[Target, Lifeline], Answer],
+    *,
+    forks: int = 3,
+    interrupted: Callable[[], bool] = lambda: False,
+    given: Iterator[Entry] | None = None,
+) -> tuple[dict[str, Any], Counts]:
+    run = RunFolder.start(folder, made_by="sweep", hosts=hosts)
+    counts = run_sweep(
+        run,
+        entries(hosts) if given is None else given,
+        target,
+        look,
+        forks=forks,
+        life_s=LIFE_S,
+        watcher=Seen(),
+        interrupted=interrupted,
+    )
+    finish_run(RunFolder.read(folder))
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert schema_problems(manifest, load_schema("lastack.run/1")) == []
+    assert manifest["finished"] is True
+    return manifest["hosts"], counts
+
+
+def test_every_host_has_its_outcome_and_its_report(tmp_path: Path) -> None:
+    forged = copy.deepcopy(HEALTHY)
+    forged["close_wait"] = "none"
+    answers = {
+        "web-1": Answer("ok", None, copy.deepcopy(HEALTHY)),
+        "../../x\x1b": Answer("ok", None, copy.deepcopy(HEALTHY)),
+        "gone": Answer("unreachable", "port 22: connection refused"),
+        "liar": Answer("ok", None, forged),
+        "old": Answer("failed", "no Python 3.9 or newer"),
+    }
+    hosts, counts = swept(tmp_path / "run", list(answers), lambda one, __: answers[one.host])
+    assert {host: entry["outcome"] for host, entry in hosts.items()} == {
+        "web-1": "ok",
+        "../../x\x1b": "ok",
+        "gone": "unreachable",
+        "liar": "invalid",
+        "old": "failed",
+    }
+    assert (counts.meant, counts.ok, counts.not_ok, dict(counts.running)) == (5, 2, 3, {})
+    assert hosts["gone"]["reason"] == "port 22: connection refused"
+    assert "close_wait" in hosts["liar"]["reason"]
+    stored = json.loads((tmp_path / "run" / hosts["../../x\x1b"]["file"]).read_text(encoding="utf-8"))
+    assert stored["host"]["inventory_name"] == r"../../x\x1b"
+    assert not list(tmp_path.parent.glob("x*"))
+
+
+def test_a_host_that_asks_for_too_much_is_never_looked_at(tmp_path: Path) -> None:
+    looked: list[str] = []
+
+    def look(one: Target, __: Lifeline) -> Answer:
+        looked.append(one.host)
+        return Answer("unreachable", "no")
+
+    given = iter([Entry("win", {"ansible_connection": "winrm"}), Entry("odd", {}, "broken"), Entry("good", {})])
+    hosts, __ = swept(tmp_path / "run", ["win", "odd", "good"], look, given=given)
+    assert looked == ["good"]
+    assert [hosts[name]["outcome"] for name in ("win", "odd")] == ["failed", "failed"]
+    assert "winrm" in hosts["win"]["reason"]
+
+
+def test_the_inventory_is_read_no_faster_than_hosts_are_looked_at(tmp_path: Path) -> None:
+    names = [f"h{number}" for number in range(12)]
+    read: list[str] = []
+    free = threading.Event()
+
+    def given() -> Iterator[Entry]:
+        for name in names:
+            read.append(name)
+            if len(read) == 3:
+                free.set()
+            yield Entry(name, {})
+
+    def look(__: Target, ___: Lifeline) -> Answer:
+        # Nothing ends before as many are read as may run at once; were more needed, none would ever end.
+        return Answer("unreachable", f"{len(read)}" if free.wait(LIFE_S) else "late")
+
+    hosts, __ = swept(tmp_path / "run", names, look, given=given())
+    assert read == names
+    assert all(int(entry["reason"]) <= number + 3 for number, entry in enumerate(hosts.values()))
+
+
+def test_an_interrupt_leaves_a_whole_run_and_asks_no_more(tmp_path: Path) -> None:
+    names = [f"h{number}" for number in range(10)]
+    stop = threading.Event()
+
+    def look(one: Target, lifeline: Lifeline) -> Answer:
+        if one.host == "h0":
+            return Answer("ok", None, copy.deepcopy(HEALTHY))
+        stop.set()
+        try:
+            lifeline.pause(LIFE_S - 1)
+        except CutError:
+            return Answer("missing", lifeline.reason)
+        return Answer("failed", "was not interrupted")
+
+    hosts, counts = swept(tmp_path / "run", names, look, forks=2, interrupted=stop.is_set)
+    assert hosts.pop("h0")["outcome"] == "ok"
+    assert {(entry["outcome"], entry["reason"]) for entry in hosts.values()} == {("missing", INTERRUPTED)}
+    assert counts.done == counts.meant == 10
+    fleet = json.loads((tmp_path / "run" / "fleet.json").read_text(encoding="utf-8"))
+    assert (fleet["hosts"]["meant"], fleet["hosts"]["audited"], fleet["hosts"]["missing"]) == (10, 1, 9)
+
+
+def test_a_thread_that_hangs_does_not_hold_an_interrupt_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep._LAST_S", 0.1)
+    begun, free = threading.Event(), threading.Event()
+
+    def look(__: Target, ___: Lifeline) -> Answer:
+        begun.set()
+        free.wait(LIFE_S)
+        return Answer("failed", "too late")
+
+    try:
+        hosts, __ = swept(tmp_path / "run", ["a"], look, interrupted=begun.is_set)
+    finally:
+        free.set()
+    assert (hosts["a"]["outcome"], hosts["a"]["reason"]) == ("missing", INTERRUPTED)
+
+
+def test_a_full_disk_ends_the_sweep_and_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def look(one: Target, lifeline: Lifeline) -> Answer:
+        if one.host == "a":
+            return Answer("ok", None, copy.deepcopy(HEALTHY))
+        try:
+            lifeline.pause(LIFE_S - 1)
+        except CutError:
+            ended.set()
+        return Answer("missing", None)
+
+    def full(*__: object) -> None:
+        raise RunFolderError("Cannot write to the run folder: No space left on device.")
+
+    monkeypatch.setattr(RunFolder, "store_report", full)
+    with pytest.raises(RunFolderError, match="No space left"):
+        swept(tmp_path / "run", ["b", "a"], look)
+    assert ended.wait(LIFE_S)
