@@ -24,15 +24,15 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "hosts"))
-sys.path.insert(0, str(ROOT / "tests" / "fleet"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "hosts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "fleet"))
 from fleet_lab import FleetError, FleetLab, HostSpec, why_not
 from process_tree import TreeCost, measure_tree
 from tables import machine
 
 __all__ = ["main"]
 
+ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "bench-fleet.md"
 LIMIT_S = 900
 LEAKING = 10
