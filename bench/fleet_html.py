@@ -117,11 +117,14 @@ def report_of(hosts: int, folder: Path) -> Path:
 
 
 def screenshot(browser: Browser, page_file: Path, target: Path) -> None:
-    """Take the picture of the documentation: the head of the page, and the hosts of one application below it."""
-    context = browser.new_context(viewport={"width": 1120, "height": 1180})
+    """Take the picture of the documentation: the head of the page, and one application with its hosts."""
+    context = browser.new_context(viewport={"width": 1120, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
     page.goto(page_file.as_uri())
-    page.screenshot(path=target)
+    page.get_by_label("Filter", exact=True).fill("catalog-api")
+    page.locator(".disclosure").first.click()
+    page.mouse.move(0, 0)
+    page.screenshot(path=target, full_page=True, clip={"x": 0, "y": 0, "width": 1120, "height": 1800})
     context.close()
 
 
@@ -131,16 +134,15 @@ def table(hosts: int, size: int, visits: list[Visit]) -> tuple[str, bool]:
     kept = size < LIMIT_BYTES, statistics.median(interactive) <= LIMIT_INTERACTIVE_MS
     keys = [spent for one in visits for spent in one.keys]
     sorts = [spent for one in visits for spent in one.sorts]
-    loaded, blocked, heap = ([one[index] for one in visits] for index in (0, 2, 3))
     lines = [
         f"| report of {hosts:,} hosts | median | worst | limit | kept |",
         "| --- | ---: | ---: | ---: | --- |",
         f"| size | {size / 1e6:.2f} MB | | < {LIMIT_BYTES / 1e6:.0f} MB | {'yes' if kept[0] else 'NO'} |",
-        f"| DOMContentLoaded | {_median_worst(loaded, 'ms')} | | |",
+        f"| DOMContentLoaded | {_median_worst([one.loaded for one in visits], 'ms')} | | |",
         f"| interactive: the first key is answered and painted | {_median_worst(interactive, 'ms')} "
         f"| ≤ {LIMIT_INTERACTIVE_MS / 1000:.0f} s | {'yes' if kept[1] else 'NO'} |",
-        f"| main thread blocked beyond 50 ms a task | {_median_worst(blocked, 'ms')} | | |",
-        f"| JavaScript heap after use | {_median_worst([size / 1e6 for size in heap], 'MB')} | | |",
+        f"| main thread blocked beyond 50 ms a task | {_median_worst([one.blocked for one in visits], 'ms')} | | |",
+        f"| JavaScript heap after use | {_median_worst([one.heap / 1e6 for one in visits], 'MB')} | | |",
         f"| a key in the filter, until painted ({len(keys)} keys) | {_median_worst(keys, 'ms')} | | |",
         f"| sorting all hosts, until painted ({len(sorts)} clicks) | {_median_worst(sorts, 'ms')} | | |",
     ]

@@ -169,11 +169,15 @@ def test_the_filter_leaves_what_fits(visit: Open) -> None:
     assert page.locator("#applications tbody tr:visible").count() == 0
     box.fill("gateway 8443 critical")
     assert page.locator("#findings tbody tr:visible").count() == 1
+    # A table without a row that fits steps back, and its section says so.
+    assert page.locator("#applications table").is_hidden()
+    assert page.locator("#applications .hint").filter(has_text="Nothing here matches the filter.").is_visible()
     box.fill("no such thing")
     assert page.locator("[data-filter] tbody tr:visible, [data-filter-item]:visible").count() == 0
     assert page.get_by_role("status").inner_text() == "Nothing matches"
     box.press("Escape")
     assert page.locator("#applications tbody tr:visible").count() == 3
+    assert page.get_by_text("Nothing here matches").filter(visible=True).count() == 0
     assert page.get_by_role("status").inner_text() == ""
 
 

@@ -20,6 +20,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import r
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown import to_html
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from sample_reports import growing_hosts, healthy_fleet, hostile, sample, single_fleet
 
 if TYPE_CHECKING:
@@ -195,6 +196,16 @@ def test_a_healthy_fleet_says_so_in_one_sentence() -> None:
     assert "CLOSE_WAIT 812 in transit, TIME_WAIT 24,032 normal, at most 4 % of a limit." in document.text
     assert "Partial view" not in document.text
     assert not any(section.get("id") in {"findings", "pressure", "not-seen"} for section in document.all("section"))
+
+
+def test_the_history_has_its_place() -> None:
+    history = Markup("<h3>checkout-api</h3><p>2,204 leaked sockets, +12 a day</p>")
+    page = render_html(sample("fleet"), [sample("sick")], history=history)
+    document = Document(page)
+    assert "History checkout-api 2,204 leaked sockets, +12 a day" in document.text
+    assert document.open == []
+    assert {"href": "#history"} in document.all("a")
+    assert "h-history" not in _fleet_page()
 
 
 def test_a_run_of_one_host_does_not_count_hosts() -> None:

@@ -229,6 +229,12 @@
   const status = document.getElementById("filter-status");
   const items = [...document.querySelectorAll("table[data-filter] tbody tr, [data-filter-item]")];
   const texts = new Map();
+  const tables = [...document.querySelectorAll("table[data-filter]")].map((table) => {
+    const none = make("p", "hint", "Nothing here matches the filter.");
+    none.hidden = true;
+    table.parentElement.before(none);
+    return { table, none };
+  });
   let asked = "";
   const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -240,6 +246,10 @@
       const fits = words.every((word) => texts.get(item).includes(word));
       item.hidden = !fits;
       shown += fits ? 1 : 0;
+    }
+    for (const { table, none } of tables) {
+      none.hidden = Boolean(table.querySelector("tbody tr:not([hidden])"));
+      table.parentElement.hidden = !none.hidden;
     }
     const all = items.length + (hosts ? hosts.total : 0);
     status.textContent = !words.length ? "" : shown ? `${count(shown)} of ${count(all)} rows` : "Nothing matches";
