@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
     from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import StoredHost
+    from markupsafe import Markup
 
 __all__ = ["Finished", "finish_merged", "finish_run", "merge_run", "rerender_run", "summary_of", "waiting_hosts"]
 
@@ -109,8 +110,10 @@ def finish_merged(
     return finished
 
 
-def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any], str]:
+def rerender_run(path: str, sinks: Sequence[Sink] = (), *, history: Markup | None = None) -> tuple[dict[str, Any], str]:
     """Merge and render a run folder again, whether it finished or was cut short; ``sinks`` see the same one pass.
+
+    ``history`` is the inside of the HTML page's section of that name, made by ``html_history``.
 
     Returns the fleet report and the path of the HTML page; the path is empty if the folder cannot be written.
     Raises ``RunFolderError`` for a folder that is no run folder or whose run still goes on, and what a sink raises.
@@ -123,7 +126,7 @@ def rerender_run(path: str, sinks: Sequence[Sink] = ()) -> tuple[dict[str, Any],
     merge, __ = _merge(run, stored_hosts(run), [table, *sinks])
     try:
         with run.exclusive():
-            finished = _write(run, merge, table)
+            finished = _write(run, merge, table, history)
     except OSError:
         fleet, html_path = merge.result(_run_of(run)), ""
     else:
@@ -161,13 +164,13 @@ def _merge(run: RunFolder, hosts: Iterable[StoredHost], sinks: Sequence[Sink] = 
     return merge, final
 
 
-def _write(run: RunFolder, merge: FleetMerge, table: HostRows) -> Finished:
+def _write(run: RunFolder, merge: FleetMerge, table: HostRows, history: Markup | None = None) -> Finished:
     fleet = merge.result(_run_of(run))
     html_path = run.path / HTML
     hosts = merge.worst_reports()
     text = render_run(fleet, hosts, report_path=_readable(html_path))
     run.write(FLEET, json.dumps(fleet, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")
-    run.write(HTML, render_html(fleet, hosts, table).encode("utf-8"))
+    run.write(HTML, render_html(fleet, hosts, table, history=history).encode("utf-8"))
     text_path = run.write(TEXT, text.rstrip("\n").encode("utf-8") + b"\n")
     return Finished(fleet, text, str(text_path), str(html_path), hosts)
 

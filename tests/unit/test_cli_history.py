@@ -41,7 +41,7 @@ def test_runs_are_added_once_and_shown(file: Path, tmp_path: Path, capsys: pytes
     assert "checkout-api" in shown.out
     assert shown.err == ""
     assert main(["history", "checkout-api"]) == 0
-    assert "2,204 leaked sockets on 1 hosts" in capsys.readouterr().out
+    assert "2,204 leaked sockets on 1 host, ? a day" in capsys.readouterr().out
 
 
 def test_json_and_html(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

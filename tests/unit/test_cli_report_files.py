@@ -112,3 +112,25 @@ def test_a_pipe_is_written_to_and_never_replaced(run_folder: str, tmp_path: Path
 def test_a_device_is_no_file_to_replace(run_folder: str) -> None:
     assert main(["report", run_folder, "--openmetrics", os.devnull]) == 0
     assert not os.path.isfile(os.devnull)  # noqa: PTH113 - a string
+
+
+def test_the_html_shows_the_history(run_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history, page = tmp_path / "history.sqlite", tmp_path / "page.html"
+    assert main(["history", "add", run_folder, "--file", str(history)]) == 0
+    assert main(["report", run_folder, "--html", str(page), "--history", str(history)]) == 0
+    shown = page.read_text(encoding="utf-8")
+    assert '<section id="history"' in shown
+    assert 'aria-label="checkout-api: ≥ 2,204 leaked sockets on ≥ 1 host' in shown
+    assert main(["report", run_folder, "--html", str(page)]) == 0
+    assert 'id="history"' not in page.read_text(encoding="utf-8")
+    capsys.readouterr()
+
+
+def test_a_history_that_is_none_is_said(
+    run_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main(["report", run_folder, "--history"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"{tmp_path}/lastack/history.sqlite does not exist" in shown.err

@@ -111,7 +111,7 @@ def test_the_screen_of_all_applications(tmp_path: Path) -> None:
 def test_the_screen_of_one_application(tmp_path: Path) -> None:
     history = _weeks(tmp_path / "history.sqlite", app="checkout-api")
     screen = render_history(history, app="checkout-api")
-    assert "checkout-api · ≥ 2,100 leaked sockets on ≥ 1 hosts · +100 a day" in screen
+    assert "checkout-api · ≥ 2,100 leaked sockets on ≥ 1 host, +100 a day" in screen
     assert "2,100 ┤" in screen
     assert "blank: no run, ░ at least this" in screen
     assert screen.splitlines()[-1].strip() == "… 5 earlier days: lastack history --json"
@@ -171,7 +171,7 @@ def test_the_page_has_a_picture_and_the_figures(tmp_path: Path) -> None:
     page = history_page(_weeks(tmp_path / "history.sqlite"))
     tags = _Tags(page).found
     pictures = [attributes for tag, attributes in tags if tag == "svg"]
-    label = "checkout-api: ≥ 2,100 leaked sockets on ≥ 1 hosts, +100 a day"
+    label = "checkout-api: ≥ 2,100 leaked sockets on ≥ 1 host, +100 a day"
     assert pictures[0]["aria-label"] == label
     assert len(pictures) == 2
     assert [tag for tag, __ in tags].count("polyline") == 2

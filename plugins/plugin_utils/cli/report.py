@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from typing import IO
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
+    from markupsafe import Markup
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "show an audit's run folder again, renew its HTML report, write tickets for developers"
 
+_HISTORY_DAYS = 30
 _FILES = ("html", "markdown", "junit", "openmetrics")
 
 
@@ -37,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the fleet report; with --tickets their index")
     files = parser.add_argument_group("also write", "A PATH of - is standard output, then instead of the screen.")
     files.add_argument("--html", metavar="PATH", help="the HTML report")
+    files.add_argument(
+        "--history",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="how leaks grew, in the HTML report; from this history file or from the default one",
+    )
     files.add_argument("--markdown", metavar="PATH", help="a summary for a chat or a merge request")
     files.add_argument("--junit", metavar="PATH", help="JUnit XML for a CI server: one case for each host and finding")
     files.add_argument("--openmetrics", metavar="PATH", help="gauges for node_exporter's textfiles or a Pushgateway")
@@ -138,11 +147,36 @@ def _render(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             with named_errors(arguments.csv):
                 sinks.append(stack.enter_context(open_tables(arguments.csv)))
         try:
-            fleet, html_path = rerender_run(arguments.run_folder, sinks)
+            fleet, html_path = rerender_run(arguments.run_folder, sinks, history=_history(arguments.history))
         except RunFolderError as error:
             raise CommandError(str(error)) from None
         _write_from_fleet(files, arguments, fleet, html_path)
     return fleet, html_path
+
+
+def _history(file: str | None) -> Markup | None:
+    """Return the inside of the HTML report's history section: the last thirty days of a history file."""
+    if file is None:
+        return None
+    from ansible_collections.lastack.linux.plugins.plugin_utils.history_days import (  # noqa: PLC0415 - the same
+        build_history,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.history_schema import (  # noqa: PLC0415 - the same
+        HistoryError,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.history_store import (  # noqa: PLC0415 - the same
+        default_path,
+        opened,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_history import (  # noqa: PLC0415 - the same
+        history_section,
+    )
+
+    try:
+        with opened(file or default_path()) as store:
+            return history_section(build_history(store, days=_HISTORY_DAYS))
+    except HistoryError as error:
+        raise CommandError(str(error)) from None
 
 
 def _write_from_fleet(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import age, clean, count, percent, plural
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_history import (
     figure,
-    growth,
     marks_of,
+    standing,
     thin_words,
 )
 from markupsafe import Markup, escape
@@ -89,11 +89,7 @@ def _lead(days: Sequence[Mapping[str, Any]]) -> Markup:
 
 def _application(days: Sequence[Mapping[str, Any]], app: Mapping[str, Any]) -> Markup:
     name = clean(app["app"])
-    last = app["last"]
-    said = (
-        f"{figure(last, 'sockets')} leaked sockets on {figure(last, 'hosts')} hosts, "
-        f"{growth(app['growth_per_day'])} a day"
-    )
+    said = standing(app)
     marks = marks_of(days, app["points"], "sockets")
     return Markup(
         "<h3>{name}</h3>\n<p>{said}</p>\n{picture}\n"

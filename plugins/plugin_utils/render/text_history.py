@@ -22,7 +22,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["figure", "growth", "marks_of", "render_history", "thin_words"]
+__all__ = ["figure", "growth", "marks_of", "render_history", "standing", "thin_words"]
 
 _APPS = 20
 _FINDINGS = 12
@@ -30,6 +30,7 @@ _SPARK = 30
 _NAME = 16
 _ROWS = 14
 _SOME = 10
+_NOUNS = (("sockets", "socket"), ("hosts", "host"))
 _PLAIN = str.maketrans({"·": "-", "→": ">", "…": ".", "≥": ">", "—": "-"})
 
 
@@ -71,6 +72,16 @@ def growth(per_day: float | None) -> str:
     if not per_day:
         return "0"
     return f"{per_day:+,.0f}" if abs(per_day) >= _SOME else f"{per_day:+,.1f}"
+
+
+def standing(app: Mapping[str, Any]) -> str:
+    """How an application stands: "≥ 2,100 leaked sockets on ≥ 1 host, +100 a day"."""
+    last = app["last"]
+    sockets, hosts = (noun if last and last[what] == 1 else f"{noun}s" for what, noun in _NOUNS)
+    return (
+        f"{figure(last, 'sockets')} leaked {sockets} on {figure(last, 'hosts')} {hosts},"
+        f" {growth(app['growth_per_day'])} a day"
+    )
 
 
 def marks_of(days: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]], what: str) -> list[Mark]:
@@ -192,8 +203,7 @@ def _application(screen: Screen, history: Mapping[str, Any], name: str, *, ascii
     app = history["apps"][0]
     screen.paragraph(
         Span(app["app"], "bold"),
-        f"· {figure(app['last'], 'sockets')} leaked sockets on {figure(app['last'], 'hosts')} hosts"
-        f" · {growth(app['growth_per_day'])} a day",
+        f"· {standing(app)}",
         rest="  ",
     )
     screen.gap()
