@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NO_RUN = Mark(None, run=False)
 MARKS = st.lists(
-    st.just(NO_RUN) | st.builds(Mark, st.none() | st.integers(0, 2**63 - 1), st.booleans()),
+    st.just(NO_RUN) | st.builds(Mark, st.none() | st.integers(0, 2**63 - 1), st.booleans(), st.just(value=True)),
     max_size=400,
 )
 
