@@ -28,9 +28,21 @@ _FORCED = f"ForceCommand {_SICK}\n"
 _PYTHONS = ("/usr/bin/python3", "/usr/bin/python3.9", "/usr/bin/python3.11", "/usr/bin/python3.13")
 
 MOVED_PYTHON = "/opt/python3"
-# What a .pth file imports, every Python of the host runs at its start, an isolated one too (site, docs.python.org).
+"""Where the Python of some sick hosts really is."""
+# What a .pth file imports, every Python of the host runs at its start, an isolated one too (site, docs.python.org) …
 _PTH = "/usr/lib/python3/dist-packages/sick.pth"
 _MODULE = "/usr/lib/python3/dist-packages/sick.py"
+# … but with -S; then the program that is given with -c begins with it.
+_PYTHON = f"""\
+#!/bin/bash
+[ "$1 $SICK_VERSION" = "-V 3.6.8" ] && echo "Python 3.6.8" && exit
+given=() last=
+for one; do
+    [ "$last" = -c ] && one="exec(open('{_MODULE}').read(), {{}})"$'\\n'"$one"
+    given+=("$one") last=$one
+done
+exec -a "$0" {MOVED_PYTHON} "${{given[@]}}"
+"""
 
 _LEAK = f"""
 import socket, time
@@ -45,7 +57,8 @@ with socket.create_server(("127.0.0.1", 8099)) as server:
 # Years in the future for everything that Python asks; the machine's clock is nobody's to set.
 _CLOCK = """
 import datetime, time
-_OFF = 9 * 365 * 86400
+_OFF = 0 if hasattr(datetime, "sick") else 9 * 365 * 86400
+datetime.sick = True
 _time, _time_ns, _gmtime, _localtime = time.time, time.time_ns, time.gmtime, time.localtime
 _clock_gettime, _datetime = time.clock_gettime, datetime.datetime
 time.time = lambda: _time() + _OFF
@@ -125,6 +138,11 @@ def _forced(script: str) -> Illness:
     return Illness(_FORCED, {_SICK: f"#!/bin/bash\n{script}"})
 
 
+def _python(patch: str, *, version: str = "") -> Illness:
+    files = {_PTH: "import sick\n", _MODULE: patch, _PYTHONS[0]: _PYTHON.replace("$SICK_VERSION", version)}
+    return Illness(files=files, without=_PYTHONS, moved=True)
+
+
 def _sudo(rule: str, *, given: str = "") -> Illness:
     variables: dict[str, object] = {"ansible_user": USER, "ansible_become": True}
     if given:
@@ -147,18 +165,9 @@ ILLNESSES: dict[str, Illness] = {
     "floods": _forced("head -c 1G /dev/zero\n"),
     "changed_key": Illness(known=False),
     "full_disk": Illness(full=True),
-    "wrong_clock": Illness(files={_PTH: "import sick\n", _MODULE: _CLOCK}),
+    "wrong_clock": _python(_CLOCK),
     "no_python": Illness(without=_PYTHONS),
-    "old_python": Illness(
-        files={
-            _PTH: "import sick\n",
-            _MODULE: _OLD,
-            _PYTHONS[0]: '#!/bin/sh\ncase "$1" in -V|--version) echo "Python 3.6.8"; exit ;; esac\n'
-            f'exec {MOVED_PYTHON} "$@"\n',
-        },
-        without=_PYTHONS,
-        moved=True,
-    ),
+    "old_python": _python(_OLD, version="3.6.8"),
     "sudo_nopasswd": _sudo(f"{USER} ALL=(ALL) NOPASSWD: ALL\n"),
     "sudo_password": _sudo(f"{USER} ALL=(ALL) ALL\n", given=PASSWORD),
     "sudo_wants_password": _sudo(f"{USER} ALL=(ALL) ALL\n"),
