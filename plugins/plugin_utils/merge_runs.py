@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes, Outcome, report_file
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import Outcome, report_file
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError, utc_now
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import Finished, finish_merged
@@ -124,32 +124,41 @@ def _options(runs: Sequence[RunFolder], places: _Places) -> dict[str, Any]:
 
 
 class _Places:
-    """Which run, or runs, have each host; iterates over the hosts, in the order of the runs."""
+    """Which of the runs have each host; iterates over the hosts, in the order of the runs."""
 
     def __init__(self, runs: Sequence[RunFolder]) -> None:
-        self.runs = runs
-        self.first: dict[str, int] = {}
+        self._runs = runs
         self.again: dict[str, list[int]] = {}
+        """The hosts that several runs have, and which ones."""
+        first: dict[str, int] = {}
         for number, run in enumerate(runs):
             for host in run.outcomes():
-                if self.first.setdefault(host, number) != number:
-                    self.again.setdefault(host, []).append(number)
+                if first.setdefault(host, number) != number:
+                    self.again.setdefault(host, [first[host]]).append(number)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.first)
+        for number, run in enumerate(self._runs):
+            for host in run.outcomes():
+                if self._runs_of(host, number)[0] == number:
+                    yield host
 
     def each(self) -> Iterator[tuple[RunFolder, StoredHost]]:
         """Yield every host once, with the run whose word counts."""
-        outcomes = [run.outcomes() for run in self.runs]
-        for host, number in self.first.items():
-            best = self._one(host, number, outcomes)
-            for other in self.again.get(host, ()):
-                best = max(best, self._one(host, other, outcomes), key=_worth)
-            yield best
+        for number, run in enumerate(self._runs):
+            for host, known in run.outcomes().items():
+                first, *others = self._runs_of(host, number)
+                if first != number:
+                    continue
+                best = run, stored_host(run, host, known)
+                for other in others:
+                    rival = self._runs[other]
+                    best = max(best, (rival, stored_host(rival, host, rival.outcomes()[host])), key=_worth)
+                yield best
+            # No later host asks for it again.
+            run.release()
 
-    def _one(self, host: str, number: int, outcomes: Sequence[HostOutcomes]) -> tuple[RunFolder, StoredHost]:
-        run = self.runs[number]
-        return run, stored_host(run, host, outcomes[number][host])
+    def _runs_of(self, host: str, number: int) -> Sequence[int]:
+        return self.again.get(host) or (number,)
 
 
 def _worth(place: tuple[RunFolder, StoredHost]) -> tuple[bool, str, bool, str]:

@@ -248,6 +248,10 @@ class RunFolder:
                 raise _unreadable(self.path, error) from error
         return self._hosts
 
+    def release(self) -> None:
+        """Let go of the hosts in memory; they are read again when somebody asks."""
+        self._hosts = None
+
     def report_path(self, file: str) -> Path:
         """Return where a host's report lies; raises ``InvalidReport`` for a name that is none of ours."""
         # The manifest and the journal may come from elsewhere: a path in them is never followed.
