@@ -19,6 +19,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.dead_socket
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.descriptor_pressure import descriptors_section
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.findings import derive_findings
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.hints import add_hints, pids_worth_a_hint
+from ansible_collections.lastack.linux.plugins.module_utils.diagnose.limits import limits_section, units_of
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.listeners import (
     apps_by_port,
     listener_apps,
@@ -33,9 +34,16 @@ from ansible_collections.lastack.linux.plugins.module_utils.look import Look
 from ansible_collections.lastack.linux.plugins.module_utils.observe.agent_fact import read_agent_fact
 from ansible_collections.lastack.linux.plugins.module_utils.observe.counters import SELECTED
 from ansible_collections.lastack.linux.plugins.module_utils.observe.descriptors import read_system_descriptors
+from ansible_collections.lastack.linux.plugins.module_utils.observe.file_owners import FileOwners
 from ansible_collections.lastack.linux.plugins.module_utils.observe.host import read_host
+from ansible_collections.lastack.linux.plugins.module_utils.observe.login_limits import read_limit_lines
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_managers import find_managers
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctls import read_sysctls
 from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import no_states
+from ansible_collections.lastack.linux.plugins.module_utils.observe.unit_limits import (
+    read_default_limit,
+    read_unit_limits,
+)
 from ansible_collections.lastack.linux.plugins.module_utils.options import (
     GATHER_SUBSETS,
     Options,
@@ -71,6 +79,7 @@ _TOP = (
     ("close_wait", "offenders", "truncated"),
     ("dead_sockets", "offenders", "truncated"),
     ("descriptors", "processes", "truncated"),
+    ("limits", "applications", "truncated"),
     (None, "listeners", "listeners_truncated"),
 )
 # What goes first when a report is too long, and how many entries stay: what people came for goes last and never all.
@@ -80,6 +89,8 @@ _SHRINKABLE = (
     _List(None, "ephemeral_ports", "ephemeral_ports_truncated", least=1),
     _List(None, "conntrack", "conntrack_truncated", least=1),
     _List(None, "time_wait", "time_wait_truncated", least=1),
+    _List("limits", "logins", "logins_truncated", least=1),
+    _List("limits", "applications", "truncated", least=1),
     _List("descriptors", "processes", "truncated", least=1),
     _List(None, "listeners", "listeners_truncated", least=1),
     _List("dead_sockets", "offenders", "truncated", least=5),
@@ -112,12 +123,13 @@ def collect_report(
         offenders = add_trends(_with_hints(look, close_wait), fact, redact=options.redact)
         report["close_wait"] = {**close_wait.section, "offenders": offenders}
         report["agent"] = agent_section(fact)
-    report.update(_pressure(look))
+    owners = FileOwners(root)
+    report.update(_pressure(look, root, owners))
     sysctl_findings: list[dict[str, Any]] = []
     if "sysctls" in subsets:
         states, unseen = read_sysctls(list(options.catalogue), proc=proc, root=root)
         look.unseen += unseen
-        report["sysctls"] = sysctl_section(states)
+        report["sysctls"] = sysctl_section(states, find_managers(root, proc), owners.of)
         sysctl_findings = judge_sysctls(states, options.catalogue)
     report["completeness"] = _completeness(look, close_wait.completeness)
     report["findings"], report["findings_truncated"] = derive_findings(report, sysctl_findings, top=options.top)
@@ -253,7 +265,7 @@ def _with_hints(look: Look, close_wait: CloseWaitResult) -> list[dict[str, Any]]
     return add_hints(offenders, loaded, look.processes.by_pid, redact=look.options.redact)
 
 
-def _pressure(look: Look) -> dict[str, Any]:
+def _pressure(look: Look, root: str, owners: FileOwners) -> dict[str, Any]:
     subsets, top = look.subsets, max(look.options.top, _FINDINGS_FROM)
     apps = listener_apps(look.listener_pids, look.processes.by_pid)
     sections: dict[str, Any] = {}
@@ -271,6 +283,14 @@ def _pressure(look: Look) -> dict[str, Any]:
         allocated, maximum = read_system_descriptors(look.proc)
         sections["descriptors"] = descriptors_section(
             look.descriptors, look.processes.by_pid, allocated=allocated, maximum=maximum, top=top
+        )
+        sections["limits"] = limits_section(
+            look.descriptors,
+            look.processes.by_pid,
+            read_unit_limits(units_of(look.processes.by_pid.values()), root=root),
+            read_default_limit(root=root),
+            read_limit_lines(root=root)[0],
+            owners.of,
         )
     if "memory" in subsets:
         sections["memory"] = memory_section(look.memory)

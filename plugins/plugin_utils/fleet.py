@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.lastack.linux.plugins.module_utils.options import GATHER_SUBSETS
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_apps import AppsMerge, DeadSocketsMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_baseline import BaselineMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_drift import DriftMerge, LimitsMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_groups import (
-    DriftMerge,
     FindingsMerge,
     StatesMerge,
     TimeWaitMerge,
@@ -58,6 +58,7 @@ class FleetMerge:
         self._pressure = PressureMerge()
         self._findings = FindingsMerge()
         self._drift = DriftMerge()
+        self._limits = LimitsMerge()
         self._baseline = BaselineMerge(profile) if profile is not None else None
         self._reports = Worst(_FULL_REPORTS)
 
@@ -79,6 +80,7 @@ class FleetMerge:
         self._pressure.add(host, report)
         self._findings.add(host, report)
         self._drift.add(report)
+        self._limits.add(report)
         if self._baseline is not None:
             self._baseline.add(report)
         severities = Counter(finding["severity"] for finding in report["findings"])
@@ -100,6 +102,7 @@ class FleetMerge:
         apps, apps_truncated = self._apps.apps()
         dead, dead_truncated = self._dead.result()
         findings, findings_truncated = self._findings.result()
+        limits, limits_truncated = self._limits.result()
         return {
             "schema": FLEET_SCHEMA,
             "run": dict(run),
@@ -129,6 +132,8 @@ class FleetMerge:
             "findings": findings,
             "findings_truncated": findings_truncated,
             "drift": self._drift.result(),
+            "limits": limits,
+            "limits_truncated": limits_truncated,
             **({} if self._baseline is None else {"baseline": self._baseline.result()}),
         }
 

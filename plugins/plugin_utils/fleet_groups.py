@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What host reports say in common: TCP states, TIME_WAIT, findings and sysctl values over the fleet."""
+"""What host reports say in common: TCP states, TIME_WAIT and findings over the fleet."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DriftMerge", "FindingsMerge", "StatesMerge", "TimeWaitMerge"]
+__all__ = ["FindingsMerge", "StatesMerge", "TimeWaitMerge"]
 
 _FINDINGS_SHOWN = 100
 _CLOSED_HERE_SHOWN = 20
-_VALUES_SHOWN = 20
 _SEVERITIES = {"critical": 2, "warning": 1, "info": 0}
 
-# Forged reports can name any number of subjects, ports and values: beyond this many, new ones are only counted.
+# Forged reports can name any number of subjects and ports: beyond this many, new ones are only counted.
 _TRACKED = 50_000
 
 
@@ -33,35 +32,48 @@ class StatesMerge:
     def __init__(self) -> None:
         """Start with no host seen."""
         self._counts = {state: array("Q") for state in STATES}
-        self._worst = {state: Worst(1) for state in STATES}
+        # Most states are empty on most hosts: that many zeros need no memory.
+        self._zeros: Counter[str] = Counter()
+        self._worst: dict[str, tuple[int, str]] = {}
 
     def add(self, host: str, report: Mapping[str, Any]) -> None:
-        """Take the states of one host report (eight bytes per state and host)."""
-        for state in STATES:
+        """Take the states of one host report (eight bytes for each that is not 0)."""
+        for state, counts in self._counts.items():
             count = report["states"][state]
-            if count is not None:
-                self._counts[state].append(count)
-                self._worst[state].add((count,), host, host)
+            if not count:
+                self._zeros[state] += count is not None
+                continue
+            counts.append(count)
+            worst = self._worst.get(state)
+            if worst is None or (-count, host) < worst:
+                self._worst[state] = (-count, host)
 
     def result(self) -> dict[str, Any]:
         """Return ``states`` of ``lastack.fleet/1``; percentiles by the nearest rank."""
         merged = {}
         for state, counts in self._counts.items():
+            zeros = self._zeros[state]
             ordered = sorted(counts)
-            worst = self._worst[state].ranked()
+            seen = zeros + len(ordered)
+            worst = self._worst.get(state)
             merged[state] = {
-                "sum": sum(ordered) if ordered else None,
-                "p50": _nearest_rank(ordered, 50),
-                "p90": _nearest_rank(ordered, 90),
-                "p99": _nearest_rank(ordered, 99),
-                "max": ordered[-1] if ordered else None,
-                "worst_host": worst[0] if ordered and ordered[-1] else None,
+                "sum": sum(ordered) if seen else None,
+                "p50": _nearest_rank(zeros, ordered, 50),
+                "p90": _nearest_rank(zeros, ordered, 90),
+                "p99": _nearest_rank(zeros, ordered, 99),
+                "max": (ordered[-1] if ordered else 0) if seen else None,
+                "worst_host": worst[1] if worst else None,
             }
         return merged
 
 
-def _nearest_rank(ordered: list[int], percent: int) -> int | None:
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
+def _nearest_rank(zeros: int, ordered: list[int], percent: int) -> int | None:
+    """Return the percentile of so many zeros and the ``ordered`` others."""
+    seen = zeros + len(ordered)
+    if not seen:
+        return None
+    rank = max(0, math.ceil(seen * percent / 100) - 1)
+    return 0 if rank < zeros else ordered[rank - zeros]
 
 
 class TimeWaitMerge:
@@ -169,45 +181,3 @@ def _weight(finding: Mapping[str, Any]) -> tuple[float, float]:
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
-
-
-class DriftMerge:
-    """Sysctls whose value differs between hosts, and the file that sets each value most often."""
-
-    def __init__(self) -> None:
-        """Start with none seen."""
-        self._keys: dict[str, dict[str | None, Counter[str | None]]] = {}
-        self._tracked = 0
-
-    def add(self, report: Mapping[str, Any]) -> None:
-        """Take the sysctls of one host report."""
-        for key, state in report.get("sysctls", {}).items():
-            winners = self._keys.get(key, {}).get(state["current"])
-            if winners is None or state["winner"] not in winners:
-                if self._tracked >= _TRACKED:
-                    continue
-                self._tracked += 1
-            self._keys.setdefault(key, {}).setdefault(state["current"], Counter())[state["winner"]] += 1
-
-    def result(self) -> list[dict[str, Any]]:
-        """Return ``drift`` of ``lastack.fleet/1``: most hosts away from the most common value first.
-
-        A value that a host does not have or does not show (``None``) is listed, but is no drift on its own.
-        """
-        drifting = []
-        for key, by_value in self._keys.items():
-            if sum(1 for value in by_value if value is not None) < 2:  # noqa: PLR2004 - two values differ, one cannot
-                continue
-            values = [
-                {"value": value, "hosts": winners.total(), "winner": _most_common(winners)}
-                for value, winners in sorted(by_value.items(), key=lambda item: (-item[1].total(), item[0] or ""))
-            ]
-            most = max(winners.total() for value, winners in by_value.items() if value is not None)
-            away = sum(winners.total() for value, winners in by_value.items() if value is not None) - most
-            cut = {"values": values[:_VALUES_SHOWN], "values_truncated": max(0, len(values) - _VALUES_SHOWN)}
-            drifting.append((-away, key, {"key": key, **cut}))
-        return [item[2] for item in sorted(drifting, key=lambda item: item[:2])]
-
-
-def _most_common(winners: Counter[str | None]) -> str | None:
-    return max(sorted(winners, key=lambda winner: winner or ""), key=winners.__getitem__)

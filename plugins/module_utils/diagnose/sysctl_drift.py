@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.clean import clean_text
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_values import numbers, same_value
+from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctls import collapse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ansible_collections.lastack.linux.plugins.module_utils.observe.records import SysctlState
+    from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_managers import Manager
 
 __all__ = ["judge_sysctls", "sysctl_section"]
 
@@ -42,25 +44,47 @@ def judge_sysctls(states: Sequence[SysctlState], catalogue: Mapping[str, Mapping
     return findings
 
 
-def sysctl_section(states: Sequence[SysctlState]) -> dict[str, dict[str, str | None]]:
+def sysctl_section(
+    states: Sequence[SysctlState],
+    managers: Sequence[Manager] = (),
+    owner_of: Callable[[str | None], str | None] = lambda __: None,
+) -> dict[str, dict[str, Any]]:
     """Return the section ``sysctls`` of a host report: every key that exists or that a file sets.
 
-    The reload fields are there only where they differ from what boot says; values are cut at 512 characters.
+    The reload fields are there only where they differ from what boot says, ``owner`` only where the winning file says
+    whose it is, and ``manager`` only where one of ``managers`` sets the key later; values are cut at 512 characters.
     """
-    section: dict[str, dict[str, str | None]] = {}
+    section: dict[str, dict[str, Any]] = {}
     for state in states:
         if not state.exists and state.winner is None and state.reload_winner is None:
             continue
-        entry = {
+        entry: dict[str, Any] = {
             "current": _value(state.current),
             "configured": _value(state.configured),
             "winner": _place(state.winner),
         }
+        if owner := owner_of(state.winner):
+            entry["owner"] = owner
+        if manager := _manager(state, managers):
+            entry["manager"] = manager
         if (state.configured, state.winner) != (state.reload_configured, state.reload_winner):
             entry["reload_configured"] = _value(state.reload_configured)
             entry["reload_winner"] = _place(state.reload_winner)
         section[clean_text(state.key, limit=_MAX_SUBJECT)] = entry
     return section
+
+
+def _manager(state: SysctlState, managers: Sequence[Manager]) -> dict[str, Any] | None:
+    """Return who sets the key after the files, by its own files: the last of several."""
+    found = None
+    for manager in managers:
+        override = (manager.overrides or {}).get(state.key)
+        # tuned lets what stands in /etc and /run win (tuned-main.conf(5), reapply_sysctl).
+        if override is None or (manager.yields and (state.winner or "").startswith(("/etc/", "/run/"))):
+            continue
+        value = _value(collapse(override.value)) if override.value else None
+        found = {"name": clean_text(manager.name), "value": value, "place": _place(override.place)}
+    return found
 
 
 def _drift(state: SysctlState) -> dict[str, Any] | None:

@@ -77,8 +77,8 @@ def read_default_limit(*, root: str = "/") -> FileLimit | None:
     Never raises.
     """
     reader = _Reader(root)
-    main = next((path for path in (f"{one}/system.conf" for one in _MANAGER_DIRECTORIES) if reader.there(path)), None)
-    files = [*([main] if main else []), *reader.dropins([f"{one}/system.conf.d" for one in _MANAGER_DIRECTORIES])]
+    own = [f"{one}/system.conf" for one in _MANAGER_DIRECTORIES if reader.there(one, "system.conf")][:1]
+    files = own + reader.dropins(_MANAGER_DIRECTORIES, ["system.conf.d"])
     lines = reader.lines(files, "[Manager]", "DefaultLimitNOFILE")
     return lines[-1] if lines else None
 
@@ -140,27 +140,36 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 
 
 class _Reader:
-    """Files of systemd below a root, a bounded number of them."""
+    """Files of systemd below a root, a bounded number of them; each directory is listed once."""
 
     def __init__(self, root: str) -> None:
         self._files = RootedFiles(root)
+        self._names: dict[str, frozenset[str]] = {}
         self._left = _MAX_FILES
 
-    def there(self, path: str) -> bool:
-        return self._files.is_regular(path)
+    def there(self, directory: str, name: str) -> bool:
+        return name in self._listed(directory) and self._files.is_regular(f"{directory}/{name}")
 
-    def dropins(self, directories: Sequence[str]) -> list[str]:
-        """Return the drop-ins in the order of their effect; of the same name only that of the first directory."""
-        chosen: dict[str, str] = {}
-        for directory in directories:
+    def _listed(self, directory: str) -> frozenset[str]:
+        if directory not in self._names:
             resolved = self._files.locate(directory)
             try:
                 names = self._files.names(resolved) if resolved is not None else []
             except (OSError, ValueError):
-                continue
-            for name in names:
-                if name.endswith(".conf") and not name.startswith("."):
-                    chosen.setdefault(name, f"{directory}/{name}")
+                names = []
+            self._names[directory] = frozenset(names)
+        return self._names[directory]
+
+    def dropins(self, parents: Sequence[str], folders: Sequence[str]) -> list[str]:
+        """Return the drop-ins in the order of their effect; of the same name only that of the first folder."""
+        chosen: dict[str, str] = {}
+        for folder in folders:
+            for parent in parents:
+                if folder not in self._listed(parent):
+                    continue
+                for name in self._listed(f"{parent}/{folder}"):
+                    if name.endswith(".conf") and not name.startswith("."):
+                        chosen.setdefault(name, f"{parent}/{folder}/{name}")
         return [chosen[name] for name in sorted(chosen, key=lambda name: name.encode(errors="surrogateescape"))]
 
     def lines(self, files: Sequence[str], section: str, option: str) -> list[FileLimit]:
@@ -181,12 +190,11 @@ class _Reader:
 def _unit_files(reader: _Reader, unit: str) -> list[str]:
     """Return the files of a service in the order of their effect: its own, then its drop-ins."""
     stem = unit[: -len(".service")]
-    template = f"{stem.partition('@')[0]}@.service" if "@" in stem else None
-    names = [unit, *([template] if template and template != unit else [])]
-    own = next((f"{one}/{name}" for name in names for one in _UNIT_DIRECTORIES if reader.there(f"{one}/{name}")), None)
+    template = f"{stem.partition('@')[0]}@.service" if "@" in stem else unit
+    names = list(dict.fromkeys((unit, template)))
+    own = [f"{one}/{name}" for name in names for one in _UNIT_DIRECTORIES if reader.there(one, name)][:1]
     # foo-bar.service also gets what stands in foo-.service.d, and every service what stands in service.d.
     plain = stem.partition("@")[0]
     dashes = [index for index, character in enumerate(plain[:-1]) if character == "-"]
     names += [f"{plain[: index + 1]}.service" for index in reversed(dashes)]
-    folders = [f"{one}/{name}.d" for name in [*names, "service"] for one in _UNIT_DIRECTORIES]
-    return [*([own] if own else []), *reader.dropins(folders)]
+    return own + reader.dropins(_UNIT_DIRECTORIES, [f"{name}.d" for name in (*names, "service")])
