@@ -18,7 +18,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.explain import page_
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ["probe", "sweep", "report", "merge", "diff", "history", "explain", "bundle", "completion"]
+COMMANDS = ["probe", "sweep", "report", "merge", "diff", "drift", "history", "explain", "bundle", "completion"]
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -53,7 +53,18 @@ def test_version_and_help() -> None:
         "--fail-on",
     ):
         assert word in shown.stdout
-    for command_name in ("probe", "sweep", "report", "merge", "diff", "history", "explain", "bundle", "completion"):
+    for command_name in (
+        "probe",
+        "sweep",
+        "report",
+        "merge",
+        "diff",
+        "drift",
+        "history",
+        "explain",
+        "bundle",
+        "completion",
+    ):
         assert lastack(command_name, "--help").stdout.startswith(f"usage: lastack {command_name} ")
 
 

@@ -18,6 +18,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli import (
     bundle,
     completion,
     diff,
+    drift,
     explain,
     history,
     merge,
@@ -50,6 +51,7 @@ Exit status: 0, whatever is found; 1 only with --fail-on and such findings; 2 fo
   lastack report RUN_FOLDER          an audit's screen again
   lastack merge A B                  one run folder of several
   lastack diff OLD NEW               what changed between two audits
+  lastack drift RUN_FOLDER           where hosts differ in settings and limits
 """
 
 
@@ -86,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lastack {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for module in (probe, sweep, report, merge, diff, history, explain, bundle, completion):
+    for module in (probe, sweep, report, merge, diff, drift, history, explain, bundle, completion):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
