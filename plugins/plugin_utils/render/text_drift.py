@@ -25,6 +25,7 @@ __all__ = ["limit_value", "owner_words", "render_drift"]
 _KEYS = 20
 _VALUES = 6
 _NAMES = 3
+_NAMES_IN_FULL = 30
 _WHAT = {
     "application": "open files of {name}",
     "login": "open files of the login {name}",
@@ -88,18 +89,18 @@ def _values(screen: Screen, entry: Mapping[str, Any], *, in_full: bool) -> None:
         [
             limit_value(value) if "what" in entry else "unknown" if value.get("value") is None else str(value["value"]),
             count(value.get("hosts")),
-            str(value.get("winner") or "none, the built-in value"),
+            str(value.get("winner") or "no file"),
             owner_words(value),
         ]
         for value in shown
     ]
-    screen.table(columns, table, [_notes(value, in_full=in_full) for value in shown])
+    screen.table(columns, table, [_notes(value, index, in_full=in_full) for index, value in enumerate(shown)])
     more = len(values) - len(shown) + int(entry.get("values_truncated") or 0)
     if more:
         screen.line(f"  … {plural(more, 'more value')}")
 
 
-def _notes(value: Mapping[str, Any], *, in_full: bool) -> list[list[Span]]:
+def _notes(value: Mapping[str, Any], index: int, *, in_full: bool) -> list[list[Span]]:
     notes = []
     if stale := int(value.get("stale_hosts") or 0):
         notes.append([Span(f"on {plural(stale, 'host')} the file says otherwise: a restart changes it", "warning")])
@@ -114,9 +115,9 @@ def _notes(value: Mapping[str, Any], *, in_full: bool) -> list[list[Span]]:
             file, on = source.get("winner") or "no file", plural(int(source.get("hosts") or 0), "host")
             notes.append([Span(f"also by {file} on {on}{_whose(source)}")])
     names = [str(name) for name in value.get("examples") or []]
-    if names:
-        total = int(value.get("hosts") or 0)
-        notes.append([Span(joined(names, len(names) if in_full else _NAMES, total))])
+    # Most hosts have the first value; who has another one is the question.
+    if names and (index or in_full):
+        notes.append([Span(joined(names, _NAMES_IN_FULL if in_full else _NAMES, int(value.get("hosts") or 0)))])
     return notes
 
 
@@ -140,7 +141,7 @@ def owner_words(value: Mapping[str, Any]) -> str:
         return str(value["manager"])
     if not value.get("winner"):
         return ""
-    return str(value.get("owner") or "nobody says")
+    return str(value.get("owner") or "unknown")
 
 
 def _whose(source: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases impor
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.profile import profile_command, profile_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span, display_width
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_drift import limit_value
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_host import (
     put_pressure,
     put_silence,
@@ -273,6 +274,19 @@ def _settings(screen: Screen, fleet: Mapping[str, Any], ledger: Ledger) -> None:
     more = max(0, len(drift) - _LINES) + max(0, len(told) - _LINES)
     if more:
         screen.line(f"  … {plural(more, 'more setting')} in the whole report")
+    _limits(screen, fleet)
+
+
+def _limits(screen: Screen, fleet: Mapping[str, Any]) -> None:
+    """Add the limits of leaking applications that differ between hosts: elsewhere that asks for no decision."""
+    leaking = {str(app.get("app")) for app in rows(fleet, "apps") if app.get("sockets")}
+    for item in rows(fleet, "limits"):
+        if item.get("what") == "application" and str(item.get("name")) in leaking:
+            on = [
+                f"{limit_value(value)} on {plural(int(value.get('hosts') or 0), 'host')}"
+                for value in rows(item, "values")
+            ]
+            screen.paragraph(f"open files of {item.get('name')} differ: {joined(on, 4)}", first="  ", rest="    ")
 
 
 def put_baseline(screen: Screen, fleet: Mapping[str, Any]) -> None:
@@ -298,8 +312,10 @@ def put_baseline(screen: Screen, fleet: Mapping[str, Any]) -> None:
 
 def _value(value: Mapping[str, Any]) -> str:
     shown = "unset" if value.get("value") is None else value["value"]
-    winner = f" ({value['winner']})" if value.get("winner") else ""
-    return f"{shown} on {plural(int(value.get('hosts') or 0), 'host')}{winner}"
+    owner = f", {value['owner']}" if value.get("owner") else ""
+    winner = f" ({value['winner']}{owner})" if value.get("winner") else ""
+    manager = f", {value['manager']} sets it" if value.get("manager") else ""
+    return f"{shown} on {plural(int(value.get('hosts') or 0), 'host')}{winner}{manager}"
 
 
 def _not_seen(screen: Screen, hosts: Mapping[str, Any]) -> None:
