@@ -4,7 +4,7 @@
 
 .POSIX:
 .DEFAULT_GOAL := help
-.PHONY: help audit demo test lint sanity unit kernel integration browser hosts agent gallery matrix molecule packages site bench bench-agent soak dev clean
+.PHONY: help audit demo test lint sanity unit kernel integration browser fleet hosts agent gallery matrix molecule packages site bench bench-agent bench-fleet soak dev clean
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ gallery: dev ## leaking programs in real runtimes and libraries, and their fixed
 browser: dev ## the HTML report in headless Chromium
 	@.venv/bin/python scripts/test_all.py --only browser
 
+fleet: dev ## a fleet of ssh hosts, healthy and sick ones, under lastack sweep (root)
+	@.venv/bin/python scripts/test_all.py --only fleet
+
 hosts: dev ## the factory of systemd hosts on Debian 11, 12 and 13 (root)
 	@.venv/bin/python scripts/test_all.py --only hosts
 
@@ -65,6 +68,11 @@ bench: dev ## 200,000 sockets in a private namespace, ratios against ss and othe
 
 bench-agent: dev ## what the agent costs beside node_exporter and process-exporter (root, minutes)
 	@.venv/bin/python bench/agent.py $(BENCH_ARGS)
+
+bench-fleet: dev ## 300 ssh hosts by sweep, playbook and ss; 10,000 and 100,000 reports; the page in Chromium (root, half an hour)
+	@.venv/bin/python bench/fleet_sweep.py $(BENCH_ARGS)
+	@.venv/bin/python bench/fleet_reports.py $(BENCH_ARGS)
+	@.venv/bin/python bench/fleet_html.py $(BENCH_ARGS)
 
 soak: dev ## what takes too long for every change, an hour (root); SOAK_ARGS=--save writes docs/soak.md
 	@.venv/bin/python scripts/soak.py $(SOAK_ARGS)

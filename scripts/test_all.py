@@ -142,7 +142,7 @@ def suites() -> list[Suite]:
         _mypy("mypy scripts", "3.11", "scripts", path="collections:scripts"),
         _mypy("mypy molecule", "3.11", "--strict", "molecule/scenario_hosts.py"),
         _mypy("mypy molecule programs", "3.9", "--strict", *_molecule_programs()),
-        _mypy("mypy bench", "3.11", "bench", path="collections:bench:scripts:tests/hosts"),
+        _mypy("mypy bench", "3.11", "bench", path="collections:bench:scripts:tests/hosts:tests/fleet"),
     ]
     # One run a folder: every folder has a conftest.py.
     tools += [
@@ -151,9 +151,9 @@ def suites() -> list[Suite]:
             "3.11",
             "--config-file=tests/mypy.ini",
             f"tests/{folder}",
-            path=f"collections:bench:scripts:tests/agent:tests/hosts:tests/programs:tests/{folder}",
+            path=f"collections:bench:scripts:tests/agent:tests/fleet:tests/hosts:tests/programs:tests/{folder}",
         )
-        for folder in ("unit", "kernel", "integration", "agent", "gallery", "browser", "hosts", "matrix", "programs")
+        for folder in ("unit", "kernel", "integration", "agent", "gallery", "browser", "fleet", "hosts", "matrix", "programs")
         if list((ROOT / "tests" / folder).glob("*.py"))
     ]
     tools += [
@@ -199,6 +199,8 @@ def suites() -> list[Suite]:
             limit_s=1200,
         ),
         Suite("browser", "browser", paths=("tests/browser",), programs=("chromium",)),
+        # Its hosts are sshd's in namespaces; sudo and old distributions come from the images of the test hosts.
+        Suite("fleet", "fleet", paths=("tests/fleet",), programs=(*HOSTS, "sshd"), root=True),
         Suite("hosts", "hosts", paths=("tests/hosts",), programs=HOSTS, root=True, limit_s=1800),
         Suite("matrix", "matrix", paths=("tests/matrix",), programs=HOSTS, root=True),
         Suite(
