@@ -265,7 +265,7 @@ def test_a_wrong_password_is_not_given_twice(size: int) -> None:
 
 @pytest.mark.parametrize("password", [b"a\nb", b"a\r", b"\0"])
 def test_a_password_is_one_line(password: bytes) -> None:
-    with pytest.raises(ValueError, match="is one line") as caught:
+    with pytest.raises(AnswerError, match="more than one line") as caught:
         Conversation(MARKER, BODY, password)
     assert repr(password) not in str(caught.value)
 

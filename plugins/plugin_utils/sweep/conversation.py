@@ -62,11 +62,11 @@ class Conversation:
         """Take the marker of the request, ``payload.build_body`` and the password for sudo, without a line end.
 
         The password goes out once, and only when sudo asks for it: where it asks for none, it never leaves this
-        process, and a wrong one is not given twice, which could lock the account. Raises ``ValueError`` for a password
+        process, and a wrong one is not given twice, which could lock the account. Raises ``AnswerError`` for a password
         that has a line end or a NUL.
         """
         if password is not None and any(one in password for one in b"\n\r\0"):
-            raise ValueError("A password for sudo is one line.")
+            raise AnswerError("the password for sudo is more than one line")
         self._reader = AnswerReader(marker)
         self._body: bytes | None = body
         self._password = password
