@@ -27,6 +27,7 @@ __all__ = ["HISTORY_SCHEMA", "build_history"]
 HISTORY_SCHEMA = "lastack.history/1"
 
 _APPS = 200
+_SEVERITIES = ("critical", "warning", "info")
 _ENOUGH = 0.95
 """A day that judged this share of the hosts is as good as the days before it: one host that is off hides no trend."""
 _BEFORE = 7
@@ -46,13 +47,19 @@ def build_history(store: HistoryStore, *, days: int, app: str | None = None) -> 
         return {"schema": HISTORY_SCHEMA, "days": [], "apps": [], "apps_truncated": 0, "findings": []}
     since = datetime.date.fromisoformat(last) - datetime.timedelta(days=days - 1)
     runs = _one_a_day(store.runs(since.isoformat()))
-    fewer = _fewer_hosts(runs)
-    shown = [_day(run, fewer=less) for run, less in zip(runs, fewer, strict=True)]
+    unseen = _unseen_hosts(runs)
+    shown = [_day(run, hidden) for run, hidden in zip(runs, unseen, strict=True)]
     by_run = [store.apps(run.run_id) for run in runs]
     names = {name for apps in by_run for name in apps if app in (None, name)}
     apps = []
     for name in sorted(names):
-        points = [_app_point(day, run, known.get(name)) for day, run, known in zip(shown, runs, by_run, strict=True)]
+        cut = [run.apps_left_out > 0 for run in runs]
+        hosts = [known[name].hosts if name in known else None for known in by_run]
+        unsure = _unsure(shown, hosts, unseen, cut)
+        points = [
+            _app_point(day, known.get(name), unsure=doubt)
+            for day, known, doubt in zip(shown, by_run, unsure, strict=True)
+        ]
         apps.append({"app": name, **_summary(points, "sockets"), "points": points})
     apps.sort(key=lambda item: _urgency(item, "sockets"))
     return {
@@ -60,7 +67,7 @@ def build_history(store: HistoryStore, *, days: int, app: str | None = None) -> 
         "days": shown,
         "apps": apps[:_APPS],
         "apps_truncated": max(0, len(apps) - _APPS),
-        "findings": [] if app is not None else _findings(store, runs, shown),
+        "findings": [] if app is not None else _findings(store, runs, shown, unseen),
     }
 
 
@@ -77,16 +84,17 @@ def _judged(run: RunFigures) -> int:
     return run.audited if run.judged is None else run.judged
 
 
-def _fewer_hosts(runs: Sequence[RunFigures]) -> list[bool]:
-    """Tell for each day whether it saw clearly fewer hosts than it was meant to or than a day before it did."""
-    fewer = []
+def _unseen_hosts(runs: Sequence[RunFigures]) -> list[int]:
+    """Return for each day how many hosts it did not see of those that were meant, or that a day before it saw."""
+    unseen = []
     for index, run in enumerate(runs):
         before = [_judged(other) for other in runs[max(0, index - _BEFORE) : index]]
-        fewer.append(_judged(run) < _ENOUGH * max([run.meant, *before]))
-    return fewer
+        unseen.append(max(0, max([run.meant, *before]) - _judged(run)))
+    return unseen
 
 
-def _day(run: RunFigures, *, fewer: bool) -> dict[str, Any]:
+def _day(run: RunFigures, unseen: int) -> dict[str, Any]:
+    fewer = _judged(run) < _ENOUGH * (_judged(run) + unseen)
     return {
         "day": run.day,
         "run": run.run_id,
@@ -99,9 +107,25 @@ def _day(run: RunFigures, *, fewer: bool) -> dict[str, Any]:
     }
 
 
-def _app_point(day: Mapping[str, Any], run: RunFigures, known: AppFigures | None) -> dict[str, Any]:
-    # An application that is missing leaks nowhere only if all hosts were seen and no list was cut.
-    unsure = day["fewer_hosts"] or run.apps_left_out > 0
+def _unsure(
+    days: Sequence[Mapping[str, Any]], hosts: Sequence[int | None], unseen: Sequence[int], cut: Sequence[bool]
+) -> list[bool]:
+    """Tell for each day whether something that is missing there (no ``hosts``) may be on the hosts that were not seen.
+
+    It may, if these are as many as the hosts that had it last: one host that is off hides what only that host had.
+    """
+    doubts, had = [], 0
+    for day, number, hidden, listed in zip(days, hosts, unseen, cut, strict=True):
+        doubt = day["fewer_hosts"] or listed or 0 < had <= hidden
+        doubts.append(doubt)
+        if number is not None:
+            had = number
+        elif not doubt:
+            had = 0
+    return doubts
+
+
+def _app_point(day: Mapping[str, Any], known: AppFigures | None, *, unsure: bool) -> dict[str, Any]:
     if known is None:
         nothing = None if unsure else 0
         figures = {"hosts": nothing, "sockets": nothing, "oldest_s": None, "descriptors_percent": None}
@@ -110,21 +134,20 @@ def _app_point(day: Mapping[str, Any], run: RunFigures, known: AppFigures | None
 
 
 def _findings(
-    store: HistoryStore, runs: Sequence[RunFigures], days: Sequence[Mapping[str, Any]]
+    store: HistoryStore, runs: Sequence[RunFigures], days: Sequence[Mapping[str, Any]], unseen: Sequence[int]
 ) -> list[dict[str, Any]]:
     by_run = [store.findings(run.run_id) for run in runs]
     rows = []
     for name in sorted({name for findings in by_run for name in findings}):
+        hosts = [findings[name].hosts if name in findings else None for findings in by_run]
         points = []
-        for day, findings in zip(days, by_run, strict=True):
-            nothing = None if day["fewer_hosts"] else 0
-            hosts = findings[name].hosts if name in findings else nothing
-            points.append({"day": day["day"], "hosts": hosts, "at_least": day["fewer_hosts"]})
+        for day, number, unsure in zip(days, hosts, _unsure(days, hosts, unseen, [False] * len(days)), strict=True):
+            shown = (None if unsure else 0) if number is None else number
+            at_least = unsure if number is None else day["fewer_hosts"]
+            points.append({"day": day["day"], "hosts": shown, "at_least": at_least})
         severity = next(findings[name].severity for findings in reversed(by_run) if name in findings)
         rows.append({"id": name, "severity": severity, **_summary(points, "hosts"), "points": points})
-    return sorted(
-        rows, key=lambda row: (("critical", "warning", "info").index(row["severity"]), _urgency(row, "hosts"))
-    )
+    return sorted(rows, key=lambda row: (_SEVERITIES.index(row["severity"]), _urgency(row, "hosts")))
 
 
 def _summary(points: Sequence[Mapping[str, Any]], what: str) -> dict[str, Any]:

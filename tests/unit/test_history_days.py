@@ -13,7 +13,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.history_days import 
 from ansible_collections.lastack.linux.plugins.plugin_utils.history_sink import HistorySink, add_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.history_store import FindingFigures, opened
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
-from history_samples import history_of, run_on
+from history_samples import figures, history_of, run_on
 from sample_reports import sample
 from stored_samples import RUN, fleet_of, hand_to, not_audited, stored, varied
 from test_cli_report import run_of
@@ -144,9 +144,27 @@ def test_a_run_of_a_part_of_the_inventory_is_no_healing_either(tmp_path: Path) -
     assert _sockets(history_of(tmp_path / "history.sqlite", runs)) == [(100, False), (None, True)]
 
 
-def test_a_host_that_is_off_hides_no_healing(tmp_path: Path) -> None:
-    runs = {run_on(1): {"a": 100}, run_on(2, audited=96): {}}
-    assert _sockets(history_of(tmp_path / "history.sqlite", runs)) == [(100, False), (0, False)]
+def test_a_host_that_is_off_may_be_the_one_that_leaks(tmp_path: Path) -> None:
+    """One host leaked, one is off: nobody knows. Ten leaked, four are off: some of them have healed."""
+    path = tmp_path / "history.sqlite"
+    with opened(path, write=True) as store:
+        store.add(run_on(1), {"few": figures(50, hosts=4), "many": figures(100, hosts=10)}, {})
+        store.add(run_on(2, audited=96), {}, {})
+        store.add(run_on(3, audited=96), {}, {})
+        store.add(run_on(4), {}, {})
+        history = build_history(store, days=30)
+    assert [day["fewer_hosts"] for day in history["days"]] == [False] * 4
+    assert _sockets(history, "few") == [(50, False), (None, True), (None, True), (0, False)]
+    assert _sockets(history, "many") == [(100, False), (0, False), (0, False), (0, False)]
+
+
+def test_a_finding_on_hosts_that_were_not_seen_is_not_gone(tmp_path: Path) -> None:
+    with opened(tmp_path / "history.sqlite", write=True) as store:
+        store.add(run_on(1), {}, {"fd.dead_sockets": FindingFigures("warning", 2)})
+        store.add(run_on(2, audited=98), {}, {})
+        store.add(run_on(3, audited=99), {}, {})
+        (row,) = build_history(store, days=30)["findings"]
+    assert [(point["hosts"], point["at_least"]) for point in row["points"]] == [(2, False), (None, True), (0, False)]
 
 
 @pytest.mark.parametrize("why", [{"finished": False}, {"apps_left_out": 3}, {"judged": 50}])
