@@ -35,6 +35,7 @@ __all__ = [
     "RUN_SCHEMA",
     "Outcome",
     "append_outcome",
+    "append_outcomes",
     "fold",
     "manifest_owner",
     "read_journal",
@@ -162,7 +163,13 @@ def append_outcome(folder: str | Path, run_id: str, host: str, outcome: Outcome)
 
     A line that an earlier writer left half-written is ended first, so that it spoils no other.
     """
-    line = json.dumps({"run": run_id, "host": host, **outcome._asdict()}, ensure_ascii=True) + "\n"
+    append_outcomes(folder, run_id, ((host, outcome),))
+
+
+def append_outcomes(folder: str | Path, run_id: str, outcomes: Iterable[tuple[str, Outcome]]) -> None:
+    """Do the same for many hosts with one flush."""
+    entries = ({"run": run_id, "host": host, **outcome._asdict()} for host, outcome in outcomes)
+    line = "".join(json.dumps(entry, ensure_ascii=True) + "\n" for entry in entries)
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(Path(folder) / JOURNAL, flags, 0o600)
     try:

@@ -33,7 +33,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (
     MANIFEST,
     RUN_SCHEMA,
     Outcome,
-    append_outcome,
+    append_outcomes,
     fold,
     manifest_owner,
     read_journal,
@@ -208,9 +208,16 @@ class RunFolder:
 
     def record(self, host: str, outcome: str, reason: str | None = None, file: str | None = None) -> None:
         """Append the outcome of ``host`` to the journal; the last one counts. Raises ``RunFolderError``."""
+        self._append((host,), outcome, reason, file)
+
+    def record_all(self, hosts: Iterable[str], outcome: str, reason: str) -> None:
+        """Append one outcome of many hosts at once; raises ``RunFolderError``."""
+        self._append(hosts, outcome, reason, None)
+
+    def _append(self, hosts: Iterable[str], outcome: str, reason: str | None, file: str | None) -> None:
         entry = Outcome(outcome, one_line(reason) if reason else None, file)
         try:
-            append_outcome(self.path, self.run_id, host, entry)
+            append_outcomes(self.path, self.run_id, ((host, entry) for host in hosts))
         except OSError as error:
             raise RunFolderError(f"Cannot write to the run folder {self.path}: {error.strerror or error}.") from error
 

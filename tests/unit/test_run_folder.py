@@ -207,6 +207,22 @@ def test_a_full_disk_loses_no_outcome_silently(tmp_path: Path, monkeypatch: pyte
         run.record("a", "failed", "x")
 
 
+def test_one_outcome_of_many_hosts_is_flushed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(tmp_path / "run", "a", "b", "c")
+    flushed = []
+    real = os.fsync
+
+    def counted(descriptor: int) -> None:
+        flushed.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    run.record_all(["c", "a"], "missing", "interrupted\n")
+    assert len(flushed) == 1
+    outcome = Outcome("missing", "interrupted", None)
+    assert dict(run.outcomes()) == {"a": outcome, "b": None, "c": outcome}
+
+
 def test_half_written_journal_lines_spoil_no_other(tmp_path: Path) -> None:
     append_outcome(tmp_path, "r", "a", Outcome("failed", "one", None))
     with (tmp_path / "outcomes.jsonl").open("ab") as file:

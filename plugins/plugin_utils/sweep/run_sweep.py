@@ -118,9 +118,9 @@ class _Sweep:
         last = time.monotonic() + _LAST_S
         while self._pool.running and time.monotonic() < last:
             self._end(self._pool.take(_TICK_S))
-        for host, outcome in self._run.outcomes().items():
-            if outcome is None:
-                self._note(host, "missing", INTERRUPTED)
+        rest = [host for host, outcome in self._run.outcomes().items() if outcome is None]
+        self._run.record_all(rest, "missing", INTERRUPTED)
+        self._not_ok += len(rest)
 
     def _begin(self, entry: Entry, target_of: Callable[[Entry], Target]) -> None:
         try:
