@@ -43,6 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "modules": ("module_utils",),
     "doc_fragments": (),
     "plugin_utils.cli": ("module_utils", "plugin_utils"),
+    "plugin_utils.sweep": ("module_utils", "plugin_utils"),
     "plugin_utils": ("module_utils", "plugin_utils"),
     # The agent's own check of its configuration also runs before anything is put on a host.
     "action": ("module_utils", "plugin_utils", "agent"),
@@ -158,6 +159,8 @@ def test_controller_rooms_do_not_need_the_command() -> None:
     for path in sources("plugins/plugin_utils", "plugins/action"):
         if room_of(name_of(path)) != "plugin_utils.cli":
             assert not [name for name in ours(path) if name.startswith("plugin_utils.cli")], path
+        if room_of(name_of(path)) not in {"plugin_utils.cli", "plugin_utils.sweep"}:
+            assert not [name for name in ours(path) if name.startswith("plugin_utils.sweep")], path
 
 
 @pytest.mark.parametrize("path", TARGET, ids=ids(TARGET))
@@ -182,6 +185,9 @@ def test_controller_needs_only_what_ansible_brings(path: Path) -> None:
     optional = {"jsonschema", "rich"}
     if room_of(name_of(path)) == "plugin_utils.cli":
         guaranteed |= optional
+    if room_of(name_of(path)) == "plugin_utils.sweep":
+        # What the command alone loads, and only for a sweep.
+        guaranteed |= {"cryptography", "fabric", "paramiko"}
     assert foreign(path, only_top=True) <= guaranteed
     assert foreign(path) <= guaranteed | optional
 
