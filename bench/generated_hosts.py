@@ -11,6 +11,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.diagnose.findings im
 from ansible_collections.lastack.linux.plugins.module_utils.observe.tcp_states import STATES
 from ansible_collections.lastack.linux.plugins.module_utils.version import VERSION
 from generated_leaks import APPS, HOST_NS, leak_offender
+from generated_sysctls import sysctls
 
 if TYPE_CHECKING:
     from random import Random
@@ -28,35 +29,6 @@ _COUNTERS = (
     *("EstabResets", "OutRsts", "TCPSynRetrans", "TCPTimeouts", "TCPBacklogDrop", "PruneCalled", "TW", "TWRecycled"),
 )
 
-# The value that most hosts have, and what some have instead, with the file that sets it.
-_SYSCTLS: dict[str, tuple[str, tuple[tuple[str, str | None], ...]]] = {
-    "net.core.somaxconn": ("4096", (("128", None), ("65535", "/etc/sysctl.d/90-tuning.conf:3"))),
-    "net.ipv4.tcp_fin_timeout": ("60", (("30", "/etc/sysctl.d/90-tuning.conf:4"), ("15", "/etc/sysctl.conf:12"))),
-    "net.ipv4.tcp_tw_reuse": ("2", (("1", "/etc/sysctl.conf:13"), ("0", None))),
-    "net.ipv4.tcp_keepalive_time": ("7200", (("600", "/etc/sysctl.d/60-keepalive.conf:1"),)),
-    "net.ipv4.ip_local_port_range": ("32768 60999", (("1024 65535", "/etc/sysctl.d/90-tuning.conf:7"),)),
-    "net.ipv4.tcp_max_syn_backlog": ("2048", (("1024", None), ("8192", "/etc/sysctl.d/90-tuning.conf:5"))),
-    "net.ipv4.tcp_max_tw_buckets": ("131072", (("262144", None), ("65536", None))),
-    "net.ipv4.tcp_syncookies": ("1", ()),
-    "net.ipv4.tcp_timestamps": ("1", (("0", "/etc/sysctl.d/99-legacy.conf:2"),)),
-    "net.ipv4.tcp_slow_start_after_idle": ("1", (("0", "/etc/sysctl.d/90-tuning.conf:9"),)),
-    "net.ipv4.tcp_rmem": ("4096 131072 33554432", (("4096 131072 6291456", None),)),
-    "net.ipv4.tcp_wmem": ("4096 16384 4194304", ()),
-    "net.ipv4.tcp_mem": ("287898 383867 575796", (("93210 124281 186420", None),)),
-    "fs.file-max": ("2466170", (("9223372036854775807", None),)),
-    "net.netfilter.nf_conntrack_max": ("262144", (("65536", None),)),
-    **dict.fromkeys(
-        (
-            *("net.ipv4.tcp_syn_retries", "net.ipv4.tcp_synack_retries", "net.ipv4.tcp_keepalive_intvl"),
-            *("net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_orphan_retries", "net.ipv4.tcp_max_orphans"),
-            *("net.ipv4.tcp_tw_reuse_delay", "net.ipv4.tcp_rfc1337", "net.ipv4.tcp_abort_on_overflow"),
-            *("net.ipv4.tcp_retries2", "net.core.netdev_max_backlog", "net.core.rmem_max", "net.core.wmem_max"),
-            *("net.ipv4.tcp_notsent_lowat", "net.ipv4.tcp_migrate_req", "net.ipv4.tcp_rto_max_ms", "fs.nr_open"),
-        ),
-        ("5", ()),
-    ),
-}
-_DRIFTS = 0.06
 _OVERFLOWED = 0.05
 _CONTAINERS_SHARE = 0.25
 _AGENT_SHARE = 0.4
@@ -116,7 +88,7 @@ def host_report(  # noqa: PLR0913 - what a host is like, each by its name
         "descriptors": {"system": {"allocated": random.randint(900, 40000), "max": 9223372036854775807}},
         "memory": {"orphans": 0, "max_orphans": 65536, "pages": 20111, "pressure_pages": 254933, "max_pages": 382398},
         "conntrack": [_conntrack(random.randint(0, 60000))],
-        "sysctls": _sysctls(random, drift),
+        "sysctls": sysctls(random, drift),
         "completeness": _completeness(leaked, in_transit, complete=complete),
     }
     if contained:
@@ -138,6 +110,7 @@ def host_report(  # noqa: PLR0913 - what a host is like, each by its name
         ],
         "truncated": random.randint(10, 150),
     }
+    report["limits"] = _limits(ranked)
     report["findings"], report["findings_truncated"] = derive_findings(report, extra)
     return report
 
@@ -197,19 +170,24 @@ def _conntrack(count: int) -> dict[str, Any]:
     return {"namespace": "host", "namespace_id": HOST_NS, "count": count, "max": 262144, "used_percent": used}
 
 
-def _sysctls(random: Random, drift: float) -> dict[str, dict[str, str | None]]:
-    merged = {}
-    for key, (usual, others) in _SYSCTLS.items():
-        value, winner = random.choice(others) if others and random.random() < _DRIFTS + drift else (usual, None)
-        configured = value if winner else None
-        merged[key] = {
-            "current": value,
-            "configured": configured,
-            "winner": winner,
-            "reload_configured": configured,
-            "reload_winner": winner,
-        }
-    return merged
+def _limits(processes: list[_Process]) -> dict[str, Any]:
+    return {
+        "default": None,
+        "applications": [
+            {
+                "app": one.app.name,
+                "unit": None if one.app.contained else f"{one.app.name}.service",
+                "processes": 1,
+                "soft": one.soft_limit,
+                "hard": 524288,
+                "configured": None,
+            }
+            for one in processes
+        ],
+        "truncated": 0,
+        "logins": [],
+        "logins_truncated": 0,
+    }
 
 
 def _completeness(leaked: int, in_transit: int, *, complete: bool) -> dict[str, Any]:

@@ -25,24 +25,29 @@ _SEVERITIES = {"critical": 2, "warning": 1, "info": 0}
 # Forged reports can name any number of subjects and ports: beyond this many, new ones are only counted.
 _TRACKED = 50_000
 
+# More sockets than any host has; a forged report may say more.
+_FOUR_BYTES = 2**32 - 1
+
 
 class StatesMerge:
     """Sums and percentiles of the twelve TCP states over hosts; a host that cannot see a state is left out of it."""
 
     def __init__(self) -> None:
         """Start with no host seen."""
-        self._counts = {state: array("Q") for state in STATES}
+        self._counts = {state: array("I") for state in STATES}
         # Most states are empty on most hosts: that many zeros need no memory.
         self._zeros: Counter[str] = Counter()
         self._worst: dict[str, tuple[int, str]] = {}
 
     def add(self, host: str, report: Mapping[str, Any]) -> None:
-        """Take the states of one host report (eight bytes for each that is not 0)."""
-        for state, counts in self._counts.items():
-            count = report["states"][state]
+        """Take the states of one host report (four bytes for each that is not 0, eight if a count needs them)."""
+        for state in STATES:
+            count, counts = report["states"][state], self._counts[state]
             if not count:
                 self._zeros[state] += count is not None
                 continue
+            if count > _FOUR_BYTES and counts.typecode == "I":
+                self._counts[state] = counts = array("Q", counts)
             counts.append(count)
             worst = self._worst.get(state)
             if worst is None or (-count, host) < worst:

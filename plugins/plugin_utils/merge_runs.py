@@ -42,9 +42,9 @@ def merge_runs(paths: Sequence[str], store: str | None = None) -> Finished:
     options = _options(runs, places)
     existed = store is not None and os.path.lexists(store)
     if store is None:
-        run = RunFolder.start_default(made_by=_MADE_BY, hosts=places, options=options, play=_play(runs))
+        run = RunFolder.start_default(made_by=_MADE_BY, hosts=(), options=options, play=_play(runs))
     else:
-        run = RunFolder.start(store, made_by=_MADE_BY, hosts=places, options=options, play=_play(runs))
+        run = RunFolder.start(store, made_by=_MADE_BY, hosts=(), options=options, play=_play(runs))
     try:
         run.manifest["started_at"] = min(source.manifest["started_at"] for source in runs)
         ends = [source.manifest["finished_at"] for source in runs]
@@ -124,7 +124,7 @@ def _options(runs: Sequence[RunFolder], places: _Places) -> dict[str, Any]:
 
 
 class _Places:
-    """Which of the runs have each host; iterates over the hosts, in the order of the runs."""
+    """Which of the runs have each host."""
 
     def __init__(self, runs: Sequence[RunFolder]) -> None:
         self._runs = runs
@@ -135,12 +135,6 @@ class _Places:
             for host in run.outcomes():
                 if first.setdefault(host, number) != number:
                     self.again.setdefault(host, [first[host]]).append(number)
-
-    def __iter__(self) -> Iterator[str]:
-        for number, run in enumerate(self._runs):
-            for host in run.outcomes():
-                if self._runs_of(host, number)[0] == number:
-                    yield host
 
     def each(self) -> Iterator[tuple[RunFolder, StoredHost]]:
         """Yield every host once, with the run whose word counts."""
