@@ -362,6 +362,12 @@ def test_hostile_words_are_made_harmless() -> None:
     assert len(reason(talk).reason) < 300
 
 
+def test_a_line_that_is_too_long_for_ours_is_noise() -> None:
+    talk = heard([f"\n{MARKER} error look {'x' * 5000}\n".encode()])
+    assert not talk.finished
+    assert heard([f"\n{MARKER} error look {'x' * 1500}\n".encode()]).finished
+
+
 def test_a_reader_without_a_report_says_so() -> None:
     with pytest.raises(AnswerError, match="no whole report"):
         AnswerReader(MARKER).report()

@@ -40,8 +40,7 @@ class AnswerReader:
     def __init__(self, marker: str) -> None:
         """Take the marker of the request."""
         self._needle = f"\n{marker} ".encode("ascii")
-        # The start of the stream is the start of a line.
-        self._pending = bytearray(b"\n")
+        self._pending = bytearray()
         self._body: bytearray | None = None
         self._length = 0
         self._noise_tail = b""
