@@ -45,7 +45,16 @@ def keywords(schema: object, *, names: bool = False) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "schema_id", ["lastack.catalogue/1", "lastack.host/1", "lastack.run/1", "lastack.fleet/1", "lastack.tickets/1"]
+    "schema_id",
+    [
+        "lastack.catalogue/1",
+        "lastack.diff/1",
+        "lastack.drift/1",
+        "lastack.fleet/1",
+        "lastack.host/1",
+        "lastack.run/1",
+        "lastack.tickets/1",
+    ],
 )
 def test_checker_knows_every_keyword_of_the_schemas(schema_id: str) -> None:
     assert keywords(load_schema(schema_id)) - KEYWORDS == set()
