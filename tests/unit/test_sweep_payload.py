@@ -181,8 +181,12 @@ def test_a_request_that_is_cut_short_is_told(sent: bytes) -> None:
 
 def test_nothing_stays_where_nobody_talks_any_more() -> None:
     with subprocess.Popen(command(life_s=1), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as host:
-        # Standard input stays open, as it does when the controller is gone without a word.
-        assert host.wait(60) == 128 + 14
+        try:
+            # Standard input stays open, as it does when the controller is gone without a word.
+            assert host.wait(60) == 128 + 14
+        finally:
+            assert host.stdin is not None
+            host.stdin.close()
 
 
 def test_the_given_interpreter_goes_first_and_may_have_arguments(only_these: Path) -> None:
