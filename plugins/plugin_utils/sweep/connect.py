@@ -87,23 +87,27 @@ def open_connection(
     )
     connection.host = settings.hostname
     connection.client = _Client(settings, lifeline, password)
+    dialled = lifeline.age_s
     try:
         connection.open()
     except paramiko.AuthenticationException as error:
         raise DialError(f"{_where(settings)}: login refused: {one_line(str(error), 160)}", transient=False) from error
     except paramiko.SSHException as error:
         lifeline.seconds_left()
-        raise _broken(settings, lifeline, error) from error
+        raise _broken(settings, lifeline, dialled, error) from error
     except (EOFError, OSError) as error:
         lifeline.seconds_left()
         raise DialError(f"{_where(settings)}: connection lost while {lifeline.phase}", transient=True) from error
     return connection
 
 
-def _broken(settings: SshSettings, lifeline: Lifeline, error: paramiko.SSHException) -> DialError:
+def _broken(settings: SshSettings, lifeline: Lifeline, dialled: float, error: paramiko.SSHException) -> DialError:
     text = one_line(str(error), 160)
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return DialError(f"{_where(settings)}: no algorithm in common: {text}", transient=False)
+    if "banner" in text and lifeline.age_s - dialled >= settings.connect_timeout_s:
+        reason = f"{_where(settings)}: sshd sent no greeting within {settings.connect_timeout_s:g} s"
+        return DialError(reason, transient=True)
     if "banner" in text or isinstance(error.__cause__ or error.__context__, EOFError) or not text:
         # Too many start at once (sshd_config(5), MaxStartups), or the line is bad.
         return DialError(f"{_where(settings)}: sshd closed the connection before its greeting", transient=True)
