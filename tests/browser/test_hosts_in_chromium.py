@@ -81,6 +81,10 @@ def test_hosts_are_found_by_name_application_finding_and_reason(visit: Open) -> 
     assert _names(page) == [f"web-{number:03}" for number in range(10, 20)]
     box.fill("ledger web-0")
     assert status.inner_text() == "Hosts 1 to 50 of 60 that match"
+    box.fill('"web-01')
+    assert _names(page) == [f"web-{number:03}" for number in range(10, 20)]
+    box.fill('"ledger web-01"')
+    assert _names(page) == []
     box.fill("timed out")
     assert _names(page) == [f"db-{number:02}" for number in range(20)]
     box.fill("<img src=x")
@@ -126,8 +130,16 @@ def test_a_host_opens_its_findings_on_demand(visit: Open) -> None:
 def test_the_number_of_hosts_leads_to_these_hosts(visit: Open) -> None:
     page = visit("large").page
     page.locator("#applications").get_by_title("Show these hosts").nth(1).click()
-    assert page.get_by_label("Filter").input_value() == "ledger-sync.service"
+    assert page.get_by_label("Filter").input_value() == '"leaks ledger-sync.service"'
     assert page.url.endswith("#hosts")
+    assert _pager(page).get_by_role("status").inner_text() == "Hosts 1 to 50 of 60 that match"
+    # Its own row, and the details of the ten worst hosts, stay too.
+    assert page.locator("#applications tbody tr:visible").count() == 1
+    assert page.locator("details.host:visible").count() == 10
+    page.locator("#applications").get_by_title("Show these hosts").locator("visible=true").click()
+    page.get_by_label("Filter").fill("")
+    page.locator("#findings").get_by_title("Show these hosts").first.click()
+    assert page.locator("#findings tbody tr:visible").count() == 1
     assert _pager(page).get_by_role("status").inner_text() == "Hosts 1 to 50 of 60 that match"
 
 

@@ -198,6 +198,37 @@ def test_a_healthy_fleet_says_so_in_one_sentence() -> None:
     assert not any(section.get("id") in {"findings", "pressure", "not-seen"} for section in document.all("section"))
 
 
+def test_settings_say_whose_file_sets_them_and_who_comes_after() -> None:
+    fleet = sample("fleet")
+    value = {"value": "4096", "hosts": 30, "winner": "/etc/sysctl.d/90-web.conf:3", "owner": "ansible", "manager": None}
+    other = {"value": "128", "hosts": 2, "winner": None, "owner": None, "manager": "tuned", "sources": [{}, {}, {}]}
+    fleet["drift"] = [{"key": "net.core.somaxconn", "values": [value, other], "values_truncated": 7}]
+    text = Document(render_html(fleet, [])).text
+    assert "4096 30 /etc/sysctl.d/90-web.conf:3 of ansible" in text
+    assert "128 2 no file then tuned and 2 other sources" in text
+    assert "7 more values not listed" in text
+    assert "Limits of open files" not in text
+
+
+def test_limits_that_differ_say_what_decides_and_what_a_restart_changes() -> None:
+    fleet = sample("fleet")
+    source = {"owner": "package", "stale_hosts": 3, "sources": [], "sources_truncated": 0}
+    values = [
+        {"soft": 1024, "hard": 524288, "hosts": 30, "winner": "/etc/systemd/system/api.service:9", **source},
+        {"soft": -1, "hard": None, "hosts": 1, "winner": None, "owner": None, "stale_hosts": 0, "sources": []},
+    ]
+    fleet["limits"] = [{"what": "application", "name": "checkout-api", "values": values, "values_truncated": 0}]
+    fleet |= {"limits_truncated": 4, "drift": []}
+    text = Document(render_html(fleet, [])).text
+    assert (
+        "checkout-api application 1,024 524,288 30 /etc/systemd/system/api.service:9 of package"
+        " on 3 hosts its file says otherwise: a restart changes it"
+    ) in text
+    assert "checkout-api application unlimited not set 1 no line" in text
+    assert "4 more limits that differ not listed." in text
+    assert "Kernel settings whose value differs" not in text
+
+
 def test_the_history_has_its_place() -> None:
     history = Markup("<h3>checkout-api</h3><p>2,204 leaked sockets, +12 a day</p>")
     page = render_html(sample("fleet"), [sample("sick")], history=history)

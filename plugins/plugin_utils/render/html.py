@@ -101,6 +101,7 @@ def _environment() -> Environment:
         "anchor": view.anchor,
         "sought": view.sought,
         "level": view.level,
+        "limit": view.limit,
     }
     environment.globals |= {"plural": phrases.plural, "endpoint": phrases.endpoint}
     return environment

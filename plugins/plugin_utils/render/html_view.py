@@ -32,7 +32,7 @@ from jinja2 import Undefined
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["anchor", "fleet_view", "hosts_view", "known", "level", "pages", "sought"]
+__all__ = ["anchor", "fleet_view", "hosts_view", "known", "level", "limit", "pages", "sought"]
 
 # The rows that stand in the page as such: what a reader without JavaScript sees, and the first page of the table.
 _ROWS = 50
@@ -58,9 +58,14 @@ def anchor(name: object) -> str:
     return "explain-" + re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-").lower()
 
 
+def limit(number: object) -> str:
+    """A limit of open files: a count, "unlimited" for -1, nothing where no line sets it."""
+    return "unlimited" if number == -1 else count(number) if isinstance(number, int) else "not set"
+
+
 def sought(text: object) -> str:
     """What the filter looks for to find the hosts of an application or a finding: no more than a row keeps of it."""
-    return clean(text)[:_SOUGHT]
+    return clean(text)[:_SOUGHT].partition('"')[0]
 
 
 def level(used_percent: object) -> str:
@@ -106,6 +111,7 @@ def fleet_view(fleet: Mapping[str, Any], *, narrowed: bool = False) -> dict[str,
         "pressure": [(kind, near[kind.key], cut[kind.key]) for kind in pressure.KINDS if near[kind.key]],
         "states": [(name, state) for name, state in data(fleet, "states").items() if state.get("max")],
         "drift": rows(fleet, "drift"),
+        "limits": rows(fleet, "limits"),
         "baseline": {**data(fleet, "baseline"), "met": profile_words(fleet), "command": profile_command(fleet)},
         "match_words": MATCH_WORDS,
         "silent": trends.silent_words(fleet),

@@ -78,7 +78,7 @@
     };
     const words = (host) => {
       host.text ||= [host.name, host.view, host.reason,
-        ...host.apps.filter((_, index) => index % 2 === 0).map((app) => data.texts[app]),
+        ...host.apps.filter((_, index) => index % 2 === 0).map((app) => "leaks " + data.texts[app]),
         ...host.findings.map((finding) => data.findings[finding].join(" "))].join("\n").toLowerCase();
       return host.text;
     };
@@ -237,12 +237,13 @@
   });
   let asked = "";
   const filter = () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    if (words.join(" ") === asked) return;
-    asked = words.join(" ");
+    // Words in any order; what stands in quotes is looked for as it stands.
+    const words = [...input.value.toLowerCase().matchAll(/"([^"]*)"?|[^\s"]+/g)].map(([word, quoted]) => quoted ?? word).filter(Boolean);
+    if (words.join("\n") === asked) return;
+    asked = words.join("\n");
     let shown = hosts ? hosts.filter(words) : 0;
     for (const item of items) {
-      if (words.length && !texts.has(item)) texts.set(item, item.textContent.toLowerCase());
+      if (words.length && !texts.has(item)) texts.set(item, `${item.textContent}\n${item.dataset.also ?? ""}`.toLowerCase());
       const fits = words.every((word) => texts.get(item).includes(word));
       item.hidden = !fits;
       shown += fits ? 1 : 0;
@@ -260,7 +261,7 @@
   });
   // The number of hosts of an application or a finding leads to these hosts.
   for (const link of document.querySelectorAll("a[data-find]")) {
-    link.addEventListener("click", () => { input.value = link.dataset.find; filter(); });
+    link.addEventListener("click", () => { input.value = `"${link.dataset.find}"`; filter(); });
   }
   if (items.length || hosts) document.querySelector(".filter").hidden = false;
 
