@@ -179,7 +179,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lastack-html-") as folder, sync_playwright() as driver:
         page_file = report_of(arguments.hosts, Path(folder))
         browser = driver.chromium.launch(executable_path=program, args=list(FLAGS))
-        visits = [visit(browser, page_file) for _ in range(arguments.visits)]
+        visits = [visit(browser, page_file) for __ in range(arguments.visits)]
         if arguments.screenshot is not None:
             screenshot(browser, page_file, arguments.screenshot)
         version = browser.version

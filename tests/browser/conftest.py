@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_history import history_section
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_hosts import HostRows
 from playwright.sync_api import sync_playwright
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # The samples of the unit tests; the folders of the tests are no packages.
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 samples = importlib.import_module("sample_reports")
+histories = importlib.import_module("history_samples")
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
@@ -93,6 +95,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The address of every report that the tests look at."""
     folder = tmp_path_factory.mktemp("reports")
     hosts = ("healthy", "sick", "partial")
+    apps = {"checkout-api": 2204, "<b>" + samples.HOSTILE: 37}
+    runs = {histories.run_on(day, 100 - day): apps for day in range(1, 9)}
+    history = history_section(histories.history_of(folder / "history.sqlite", runs))
     pages = {
         "fleet": render_html(samples.sample("fleet"), map(samples.sample, hosts)),
         "hostile": render_html(samples.hostile("fleet"), map(samples.hostile, hosts)),
@@ -100,6 +105,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "growing": render_html(samples.sample("growing_fleet"), samples.growing_hosts()),
         "single": render_html(samples.single_fleet(), [samples.sample("sick")]),
         "large": large(),
+        "history": render_html(samples.sample("fleet"), [samples.sample("sick")], history=history),
     }
     for name, page in pages.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")

@@ -206,7 +206,7 @@ def test_without_javascript_everything_can_be_read(visit: Open) -> None:
     assert page.locator("#host-1").is_visible()
 
 
-@pytest.mark.parametrize("name", ["fleet", "hostile", "healthy", "single", "growing"])
+@pytest.mark.parametrize("name", ["fleet", "hostile", "healthy", "single", "growing", "large", "history"])
 def test_400_pixels_are_enough(visit: Open, name: str) -> None:
     page = visit(name, width=400).page
     page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
@@ -215,7 +215,7 @@ def test_400_pixels_are_enough(visit: Open, name: str) -> None:
         """() => [...document.querySelectorAll("main *, header *, nav *, footer *")].filter((element) => {
           const box = element.getBoundingClientRect();
           const out = box.width && (box.right > 400.5 || box.left < -0.5);
-          return out && !element.closest("pre, .visually-hidden, thead");
+          return out && !element.closest("pre, .visually-hidden, thead, #history table");
         }).map((element) => element.tagName + " " + element.textContent.slice(0, 40))"""
     )
     assert outside == []
@@ -225,7 +225,7 @@ def test_400_pixels_are_enough(visit: Open, name: str) -> None:
     assert min(sizes) >= 11
 
 
-@pytest.mark.parametrize("name", ["fleet", "healthy", "single", "growing"])
+@pytest.mark.parametrize("name", ["fleet", "healthy", "single", "growing", "history"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(visit: Open, name: str, scheme: str) -> None:
     page = visit(name, color_scheme=scheme).page
@@ -233,6 +233,17 @@ def test_text_has_contrast(visit: Open, name: str, scheme: str) -> None:
     measured: list[tuple[float, str]] = page.evaluate(CONTRASTS)
     assert len(measured) > 30
     assert [(round(ratio, 2), what) for ratio, what in measured if ratio < 4.5] == []
+
+
+def test_the_history_has_a_picture_and_a_table_of_each_application(visit: Open) -> None:
+    page = visit("history").page
+    page.get_by_role("link", name="History", exact=True).click()
+    assert page.get_by_role("img", name="checkout-api: ").is_visible()
+    summary = page.locator("#history summary", has_text="The figures of checkout-api")
+    summary.click()
+    assert page.locator("#history details[open] tbody tr").count() == 8
+    assert page.locator("#history svg polyline, #history svg circle").count() > 8
+    assert page.locator("#history b").count() == 0
 
 
 def test_dark_mode_is_dark(visit: Open) -> None:
