@@ -9,6 +9,7 @@ when it has finished they stand in the manifest.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -38,9 +39,11 @@ __all__ = [
     "append_outcomes",
     "fold",
     "manifest_owner",
+    "open_manifest",
     "read_journal",
     "read_manifest",
     "read_manifest_head",
+    "read_manifest_hosts",
     "write_manifest",
 ]
 
@@ -74,6 +77,20 @@ def read_manifest_head(folder: str | Path) -> dict[str, Any]:
     Every task of a run opens its folder: it must not cost more with more hosts. Raises ``InvalidReport``.
     """
     return _read(folder, None)
+
+
+def read_manifest_hosts(folder: str | Path) -> Iterator[tuple[str, Outcome]]:
+    """Yield the hosts of a manifest, one in memory at a time; raises ``InvalidReport`` where it is wrong.
+
+    For a manifest that ``read_manifest`` found good: a host that is there twice is not noticed.
+    """
+    with open_capped(Path(folder) / MANIFEST, _MAX_BYTES) as file:
+        stream = JsonStream(file, _MAX_BYTES, max_depth=_MAX_DEPTH)
+        for key in stream.members():
+            if key == "hosts":
+                yield from _each_host(stream)
+            else:
+                stream.value()
 
 
 def _read(folder: str | Path, hosts: HostOutcomes | None) -> dict[str, Any]:
@@ -110,13 +127,18 @@ def _check_schema_id(schema: object) -> None:
 
 
 def _read_hosts(stream: JsonStream, hosts: HostOutcomes) -> None:
-    for host in stream.members():
-        entry = stream.value()
+    for host, outcome in _each_host(stream):
         if host in hosts:
             raise InvalidReport("has the same key twice in one object")
+        hosts[host] = outcome
+
+
+def _each_host(stream: JsonStream) -> Iterator[tuple[str, Outcome]]:
+    for host in stream.members():
+        entry = stream.value()
         if not _host_check()(entry) or len(host) > _MAX_NAME:
             raise InvalidReport("; ".join(schema_problems({"hosts": {host: entry}}, _hosts_schema())))
-        hosts[host] = Outcome(entry["outcome"], entry["reason"], entry["file"])
+        yield host, Outcome(entry["outcome"], entry["reason"], entry["file"])
 
 
 @cache
@@ -134,19 +156,32 @@ def _host_check() -> Callable[[Any], bool]:
     return compiled(load_schema(RUN_SCHEMA)["properties"]["hosts"]["additionalProperties"])
 
 
-def write_manifest(folder: str | Path, head: Mapping[str, Any], hosts: Mapping[str, Outcome | None]) -> None:
-    """Write the manifest atomically, its hosts last and one a line; one without an outcome is ``missing``.
+def write_manifest(folder: str | Path, head: Mapping[str, Any], hosts: Iterable[tuple[str, Outcome | None]]) -> None:
+    """Write the manifest atomically, as ``open_manifest`` does; raises ``OSError``."""
+    with open_manifest(folder, head) as put:
+        for host, outcome in hosts:
+            put(host, outcome)
 
-    Raises ``OSError``.
+
+@contextlib.contextmanager
+def open_manifest(folder: str | Path, head: Mapping[str, Any]) -> Iterator[Callable[[str, Outcome | None], None]]:
+    """Yield a function that adds one host; the manifest is replaced as a whole when the block ends.
+
+    Hosts stand last and one a line; one without an outcome is ``missing``. No host may be added twice. Raises
+    ``OSError``; then, and if the block raises, the manifest is untouched.
     """
     start = json.dumps({**head, "hosts": {}}, indent=1).encode("ascii")
     with open_atomically(Path(folder) / MANIFEST) as file:
         file.write(start[: start.rindex(b"{") + 1])
         separator = b"\n  "
-        for host, outcome in hosts.items():
+
+        def put(host: str, outcome: Outcome | None) -> None:
+            nonlocal separator
             entry = json.dumps((outcome or _NOT_HEARD)._asdict())
             file.write(separator + f"{json.dumps(host)}: {entry}".encode("ascii"))
             separator = b",\n  "
+
+        yield put
         file.write(b"\n }\n}\n")
 
 

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import Outcome, report_file
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HOSTS, Outcome, report_file
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError, utc_now
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import Finished, finish_merged
@@ -18,7 +18,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports impor
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import MAX_FILE_BYTES, InvalidReport, read_capped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["merge_runs"]
 
@@ -111,9 +111,9 @@ def _options(runs: Sequence[RunFolder], places: _Places) -> dict[str, Any]:
                 "made_by": run.manifest["made_by"],
                 "started_at": run.manifest["started_at"],
                 "finished": run.manifest["finished"],
-                "hosts": len(run.outcomes()),
+                "hosts": count,
             }
-            for run in runs
+            for run, count in zip(runs, places.counts, strict=True)
         ],
         "duplicates": {"count": len(places.again), "hosts": sorted(places.again)[:_NAMED]},
     }
@@ -128,31 +128,30 @@ class _Places:
 
     def __init__(self, runs: Sequence[RunFolder]) -> None:
         self._runs = runs
-        self.again: dict[str, list[int]] = {}
-        """The hosts that several runs have, and which ones."""
+        self.counts = [len(run.outcomes()) for run in runs]
+        self.again: dict[str, list[tuple[int, Outcome | None]]] = {}
+        """The hosts that several runs have: which ones, and what they say."""
         first: dict[str, int] = {}
         for number, run in enumerate(runs):
             for host in run.outcomes():
-                if first.setdefault(host, number) != number:
-                    self.again.setdefault(host, [first[host]]).append(number)
+                earlier = first.setdefault(host, number)
+                if earlier != number:
+                    said = self.again.setdefault(host, [(earlier, runs[earlier].outcomes()[host])])
+                    said.append((number, run.outcomes()[host]))
+        for run in runs:
+            run.release()
 
     def each(self) -> Iterator[tuple[RunFolder, StoredHost]]:
         """Yield every host once, with the run whose word counts."""
         for number, run in enumerate(self._runs):
-            for host, known in run.outcomes().items():
-                first, *others = self._runs_of(host, number)
+            for host, known in run.each_outcome():
+                (first, outcome), *others = self.again.get(host) or [(number, known)]
                 if first != number:
                     continue
-                best = run, stored_host(run, host, known)
-                for other in others:
-                    rival = self._runs[other]
-                    best = max(best, (rival, stored_host(rival, host, rival.outcomes()[host])), key=_worth)
+                best = run, stored_host(run, host, outcome)
+                for other, rival in others:
+                    best = max(best, (self._runs[other], stored_host(self._runs[other], host, rival)), key=_worth)
                 yield best
-            # No later host asks for it again.
-            run.release()
-
-    def _runs_of(self, host: str, number: int) -> Sequence[int]:
-        return self.again.get(host) or (number,)
 
 
 def _worth(place: tuple[RunFolder, StoredHost]) -> tuple[bool, str, bool, str]:
@@ -187,12 +186,11 @@ class _Copied:
                 copy.write(data)
             yield stored._replace(outcome=Outcome("ok", None, file))
 
-    def flush(self, outcomes: Mapping[str, Outcome | None]) -> None:
+    def flush(self) -> None:
         """Flush the copies to disk; the manifest, which makes them count, is written after them."""
-        for outcome in outcomes.values():
-            if outcome is not None and outcome.file is not None:
-                descriptor = os.open(self._run.path / outcome.file, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+        for entry in os.scandir(self._run.path / HOSTS):
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -36,9 +36,11 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (
     append_outcomes,
     fold,
     manifest_owner,
+    open_manifest,
     read_journal,
     read_manifest,
     read_manifest_head,
+    read_manifest_hosts,
     write_manifest,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
@@ -46,7 +48,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_owner import Own
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["FLEET", "HOSTS", "HTML", "TEXT", "RunFolder", "RunFolderError", "default_path", "utc_now"]
 
@@ -193,7 +195,7 @@ class RunFolder:
             "options": dict(options),
             "owner": {"process": owner.process, "pid": owner.pid, "play": owner.play},
         }
-        write_manifest(folder, manifest, fold(hosts, ()))
+        write_manifest(folder, manifest, fold(hosts, ()).items())
         run = cls(folder, manifest)
         # Only now is the old run no longer the one that the manifest names.
         _remove_old(folder)
@@ -255,6 +257,16 @@ class RunFolder:
                 raise _unreadable(self.path, error) from error
         return self._hosts
 
+    def each_outcome(self) -> Iterator[tuple[str, Outcome | None]]:
+        """Yield what ``outcomes`` has, of a finished run that was released without holding it in memory."""
+        if self._hosts is not None or not self.manifest["finished"] or self.journal_exists:
+            yield from self.outcomes().items()
+            return
+        try:
+            yield from read_manifest_hosts(self.path)
+        except InvalidReport as error:
+            raise _unreadable(self.path, error) from error
+
     def release(self) -> None:
         """Let go of the hosts in memory; they are read again when somebody asks."""
         self._hosts = None
@@ -287,10 +299,15 @@ class RunFolder:
                 raise _unreadable(self.path, error) from error
             yield
 
-    def close(self, outcomes: Mapping[str, Outcome | None]) -> None:
-        """Write the manifest as finished, with the final ``outcomes``, and drop the journal; raises ``OSError``."""
-        self.manifest["finished"] = True
-        write_manifest(self.path, self.manifest, outcomes)
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[Callable[[str, Outcome], None]]:
+        """Yield a function that takes each host's final outcome; when the block ends, the run is finished.
+
+        The manifest is written then, after all else, and the journal dropped. Raises ``OSError``.
+        """
+        with open_manifest(self.path, {**self.manifest, "finished": True}) as put:
+            yield put
+        self.manifest["finished"], self._hosts = True, None
         (self.path / JOURNAL).unlink(missing_ok=True)
 
 

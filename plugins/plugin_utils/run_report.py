@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FLEET_SCHEMA, FleetMerge
-from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html import render_html
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_hosts import HostRows
@@ -31,6 +30,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports impor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import Outcome
     from ansible_collections.lastack.linux.plugins.plugin_utils.sinks import Sink
     from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import StoredHost
     from markupsafe import Markup
@@ -57,7 +57,8 @@ def merge_run(path: str) -> dict[str, Any]:
     Raises ``RunFolderError``.
     """
     run = RunFolder.read(path)
-    merge, __ = _merge(run, stored_hosts(run))
+    run.release()
+    merge = _merge(run, stored_hosts(run))
     return merge.result(_run_of(run))
 
 
@@ -79,32 +80,28 @@ def finish_run(run: RunFolder) -> Finished | None:
                 return None
             run.manifest["finished_at"] = utc_now()
             table = HostRows()
-            merge, outcomes = _merge(run, stored_hosts(run), [table])
-            finished = _write(run, merge, table)
-            run.close(outcomes)
-            return finished
+            with run.closing() as close_host:
+                merge = _merge(run, stored_hosts(run), [table], close_host)
+                finished = _write(run, merge, table)
     except OSError as error:
         raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
+    return finished
 
 
 def finish_merged(
-    run: RunFolder,
-    hosts: Iterable[StoredHost],
-    *,
-    finished_at: str,
-    before_close: Callable[[HostOutcomes], None],
+    run: RunFolder, hosts: Iterable[StoredHost], *, finished_at: str, before_close: Callable[[], None]
 ) -> Finished:
     """Render ``hosts`` as the run, whose folder gets their reports while they pass, and mark it as finished.
 
-    ``before_close`` is given the final outcomes before the manifest is written. Raises ``RunFolderError``.
+    ``before_close`` is called before the manifest is written. Raises ``RunFolderError``.
     """
     try:
         run.manifest["finished_at"] = finished_at
         table = HostRows()
-        merge, outcomes = _merge(run, hosts, [table])
-        before_close(outcomes)
-        finished = _write(run, merge, table)
-        run.close(outcomes)
+        with run.closing() as close_host:
+            merge = _merge(run, hosts, [table], close_host)
+            finished = _write(run, merge, table)
+            before_close()
     except OSError as error:
         raise RunFolderError(f"Cannot write to the run folder {run.path}: {error.strerror or error}.") from error
     return finished
@@ -122,8 +119,9 @@ def rerender_run(path: str, sinks: Sequence[Sink] = (), *, history: Markup | Non
     if run.is_live():
         started = run.manifest["started_at"]
         raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
+    run.release()
     table = HostRows()
-    merge, __ = _merge(run, stored_hosts(run), [table, *sinks])
+    merge = _merge(run, stored_hosts(run), [table, *sinks])
     try:
         with run.exclusive():
             finished = _write(run, merge, table, history)
@@ -149,10 +147,14 @@ def _merged_checks() -> dict[str, Callable[[Any], bool]]:
     return {key: compiled(properties[key]) for key in ("merged", "duplicates")}
 
 
-def _merge(run: RunFolder, hosts: Iterable[StoredHost], sinks: Sequence[Sink] = ()) -> tuple[FleetMerge, HostOutcomes]:
+def _merge(
+    run: RunFolder,
+    hosts: Iterable[StoredHost],
+    sinks: Sequence[Sink] = (),
+    close_host: Callable[[str, Outcome], None] | None = None,
+) -> FleetMerge:
     profile = run.manifest["options"].get("profile")
     merge = FleetMerge(profile=profile if profile in PROFILES else None)
-    final = HostOutcomes()
     for stored in hosts:
         if stored.report is None:
             merge.add_not_audited(stored.name, stored.outcome.outcome, stored.outcome.reason)
@@ -160,8 +162,9 @@ def _merge(run: RunFolder, hosts: Iterable[StoredHost], sinks: Sequence[Sink] = 
             merge.add(stored.name, stored.report)
         for sink in sinks:
             sink.add(stored)
-        final[stored.host] = stored.outcome
-    return merge, final
+        if close_host is not None:
+            close_host(stored.host, stored.outcome)
+    return merge
 
 
 def _write(run: RunFolder, merge: FleetMerge, table: HostRows, history: Markup | None = None) -> Finished:

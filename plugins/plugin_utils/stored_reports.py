@@ -42,7 +42,7 @@ def stored_hosts(run: RunFolder) -> Iterator[StoredHost]:
 
     Hosts without an outcome count as ``missing``, host files that cannot be used as ``invalid`` with the reason.
     """
-    for host, known in run.outcomes().items():
+    for host, known in run.each_outcome():
         yield stored_host(run, host, known)
 
 

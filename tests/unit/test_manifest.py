@@ -14,11 +14,13 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import
 from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (
     read_manifest,
     read_manifest_head,
+    read_manifest_hosts,
     write_manifest,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HEAD: dict[str, Any] = {
@@ -47,16 +49,18 @@ def text(hosts: str) -> bytes:
 
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    write_manifest(tmp_path, HEAD, HOSTS)
+    write_manifest(tmp_path, HEAD, HOSTS.items())
     head, hosts = read_manifest(tmp_path)
     assert head == read_manifest_head(tmp_path) == HEAD
     assert hosts == {**HOSTS, "silent": Outcome("missing", "no outcome yet", None)}
     assert list(hosts) == list(HOSTS)
+    assert list(read_manifest_hosts(tmp_path)) == list(hosts.items())
     plain = json.loads((tmp_path / "manifest.json").read_bytes())
     assert list(plain)[-1] == "hosts"
     assert plain["hosts"]["gone"] == {"outcome": "unreachable", "reason": "timed out", "file": None}
-    write_manifest(tmp_path, HEAD, {})
-    assert read_manifest(tmp_path) == (HEAD, {})
+    write_manifest(tmp_path, HEAD, ())
+    head, hosts = read_manifest(tmp_path)
+    assert (head, dict(hosts)) == (HEAD, {})
 
 
 @pytest.mark.parametrize("indent", [None, 1, 7])
@@ -75,7 +79,7 @@ def test_hosts_may_stand_anywhere_and_be_written_anyhow(
 
 
 def test_the_head_costs_the_same_whatever_the_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_manifest(tmp_path, HEAD, {f"host-{number}": HOSTS["gone"] for number in range(5000)})
+    write_manifest(tmp_path, HEAD, ((f"host-{number}", HOSTS["gone"]) for number in range(5000)))
     path = tmp_path / "manifest.json"
     whole = path.stat().st_size
     assert whole > 300_000
@@ -98,7 +102,10 @@ def test_the_head_costs_the_same_whatever_the_hosts(tmp_path: Path, monkeypatch:
         ('{"a": {"outcome": "ok"}}', r"hosts\.a\.reason is missing|hosts\.a\.file is missing"),
         ('{"a": 5}', r"hosts\.a is an integer, not an object"),
         (json.dumps({"x" * 1025: HOSTS["gone"] and HOSTS["gone"]._asdict()}), "is longer than 1024 characters"),
-        ('{"a": {"outcome": "missing", "reason": null, "file": null}, "a": 1}', "the same key twice"),
+        (
+            '{"a": %s, "a": %s}' % ((json.dumps({"outcome": "missing", "reason": None, "file": None}),) * 2),
+            "same key twice",
+        ),
         ('{"a": ' + "[" * 40 + "]" * 40 + "}", "nested deeper than 32 levels"),
         ('{"a": ' + "[" * 100_000, "nested deeper than 32 levels"),
         ('{"a" {}}', "expecting ':'"),
@@ -149,3 +156,16 @@ def test_outcomes_are_a_mapping_that_keeps_its_order() -> None:
     outcomes["b"] = Outcome("ok", None, report_file("a"))
     outcomes["a"] = Outcome("ok", None, report_file("a"))
     assert outcomes["b"] == outcomes["a"] == Outcome("ok", None, "hosts/a.json")
+
+
+def test_a_manifest_that_is_not_written_to_its_end_is_not_written(tmp_path: Path) -> None:
+    write_manifest(tmp_path, HEAD, HOSTS.items())
+
+    def cut_short() -> Iterator[tuple[str, Outcome | None]]:
+        yield "web-9", None
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(tmp_path, HEAD, cut_short())
+    assert list(read_manifest(tmp_path)[1]) == list(HOSTS)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]

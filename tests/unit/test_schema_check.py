@@ -17,7 +17,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.schema_check import 
 
 REPORTS = Path(__file__).parent.parent / "fixtures" / "reports"
 ODD = (None, True, False, 0, -1, 1, 2**64, 2**64 - 1, -(2**64), 0.5, -0.5, float("nan"), float("inf"), "", "x", "A.b")
-LONG = ("x" * 5000, "\n", [], {}, [None], {"a": 1}, [1] * 10001, "2026-11-23T04:30:12Z", "critical")
+LONG: tuple[Any, ...] = ("x" * 5000, "\n", [], {}, [None], {"a": 1}, [1] * 10001, "2026-11-23T04:30:12Z", "critical")
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - JSON
