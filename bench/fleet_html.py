@@ -8,7 +8,8 @@
 
 Interactive is the moment, from the start of the navigation, when the first key that a reader pressed in the filter has
 found its rows and they are painted: keys are sent from the first byte of the page on. The exit status is 1 if a limit
-is not kept: 5 MB, and two seconds to interactive (the median of the visits). Without ``--save`` only a temporary folder is written to.
+is not kept: 5 MB, and two seconds to interactive (the median of the visits). Without ``--save`` only a temporary
+folder is written to.
 """
 
 from __future__ import annotations
