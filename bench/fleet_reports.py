@@ -130,7 +130,7 @@ def tables(runs: dict[int, list[Cost]]) -> tuple[str, bool]:
     lines += [
         f"| {name} | {said} | {bound} | {'yes' if value <= most else 'NO'} |" for name, value, most, said, bound in rows
     ]
-    return "\n".join(lines), all(value <= most for __, value, most, *__ in rows)
+    return "\n".join(lines), all(row[1] <= row[2] for row in rows)
 
 
 def document(text: str) -> str:

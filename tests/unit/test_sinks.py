@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +13,8 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import Ru
 from sample_reports import sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import contextlib
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import StoredHost
@@ -74,10 +74,8 @@ def test_every_sink_sees_every_host_once_and_each_file_is_read_once(
 
 
 def test_a_folder_that_cannot_be_written_still_feeds_the_sinks(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextlib.contextmanager
-    def denied(_run: RunFolder) -> Iterator[None]:
+    def denied(_run: RunFolder) -> contextlib.AbstractContextManager[None]:
         raise PermissionError(13, "Permission denied")
-        yield
 
     monkeypatch.setattr(RunFolder, "exclusive", denied)
     seen = Seen()
