@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tokenize
 import zlib
 from pathlib import Path
@@ -195,6 +196,35 @@ def test_the_given_interpreter_goes_first_and_may_have_arguments(only_these: Pat
     talk = Conversation(MARKER, BODY)
     talk.result(carry(talk, command(interpreters=("auto_silent", "  mine   run "))))
     assert talk.python is not None
+
+
+def test_interpreters_are_words_and_no_patterns(only_these: Path) -> None:
+    script(only_these / "python-here", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    assert "auto" not in remote_command(Request(MARKER, ("auto_legacy_silent",)))
+    talk = Conversation(MARKER, BODY)
+    status = carry(talk, command(interpreters=(f"{only_these}/python-*", "auto")))
+    with pytest.raises(AnswerError, match=r"was found$"):
+        talk.result(status)
+
+
+def test_standard_input_that_does_not_wait_is_waited_for() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+        with subprocess.Popen(command(), stdin=reading, stdout=subprocess.PIPE) as host:
+            assert host.stdout is not None
+            # It is there and has nothing to read yet.
+            said = host.stdout.readline() + host.stdout.readline()
+            assert said.startswith(f"\n{MARKER} ready ".encode())
+            time.sleep(0.3)
+            for start in range(0, len(BODY), 20_000):
+                os.write(writing, BODY[start : start + 20_000])
+            talk = Conversation(MARKER, b"")
+            talk.hear_output(said + host.stdout.read())
+            require_host_report(talk.result(host.wait(60)))
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_the_next_python_is_taken_where_one_is_old_or_broken(only_these: Path) -> None:
