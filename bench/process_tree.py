@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["TreeCost", "measure_tree"]
 
@@ -48,10 +48,8 @@ def measure_tree(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, limit_s: float, *, sample: bool = True
 ) -> TreeCost:
     """Run a command to its end, and end what it leaves behind; ``TimeoutError`` after ``limit_s``."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1)):
-        raise OSError(ctypes.get_errno(), "prctl")
     before = set(_children([os.getpid()]))
-    with tempfile.TemporaryFile() as output:
+    with _heir_of_orphans(), tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -76,6 +74,17 @@ def measure_tree(
         output.seek(0)
         text = output.read().decode(errors="replace")
     return TreeCost(wall, cpu, *peaks, status, text)
+
+
+@contextlib.contextmanager
+def _heir_of_orphans() -> Iterator[None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1)):
+        raise OSError(ctypes.get_errno(), "prctl")
+    try:
+        yield
+    finally:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(0))
 
 
 def _end(process: subprocess.Popen[bytes], before: set[int]) -> tuple[int, float]:
