@@ -79,17 +79,15 @@ def main(marker: str, request: Mapping[str, Any]) -> int:
     """
     # A working directory may be a mount that somebody wants to take away.
     os.chdir("/")
-    # What prints by accident must not end up in the answer.
-    output = os.dup(_OUTPUT)
-    os.dup2(2, _OUTPUT)
-    os.set_blocking(output, True)
+    # Start files of shells may have left it as they like.
+    os.set_blocking(_OUTPUT, True)
     sys.meta_path.insert(0, SourcesInMemory(request["modules"]))
     try:
         answer, status = _answer(marker, request["options"]), NOTHING_SAID
     except Exception as error:  # noqa: BLE001 - whatever it is, the person who sweeps must be told
         answer, status = _refusal(marker, error), SAID
     try:
-        _write(output, answer)
+        _write(_OUTPUT, answer)
     except OSError:
         # Nobody listens any more.
         return SAID

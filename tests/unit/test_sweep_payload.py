@@ -51,6 +51,8 @@ EVERY = pythons()
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "tcsh", "csh", "ksh", "busybox")
 ENTRY = "ansible_collections.lastack.linux.plugins.module_utils.sweep_entry"
 SOURCES = read_sources(ENTRY)
+MODULES = {name: source.decode() for name, source in SOURCES.items()}
+REPORT = ENTRY.replace("sweep_entry", "report")
 
 
 def body_of(**changes: object) -> bytes:
@@ -207,24 +209,43 @@ def test_interpreters_are_words_and_no_patterns(only_these: Path) -> None:
         talk.result(status)
 
 
-def test_standard_input_that_does_not_wait_is_waited_for() -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
+def test_streams_that_do_not_wait_are_waited_for() -> None:
+    input_there, input_here = os.pipe()
+    output_here, output_there = os.pipe()
+    os.set_blocking(input_there, False)
+    os.set_blocking(output_there, False)
+    # More than a pipe holds.
+    large = "import random\ndef collect_report(options): return {'x': random.Random(8).randbytes(200_000).hex()}"
+    body = body_of(modules={**MODULES, REPORT: large})
+    talk = Conversation(MARKER, b"")
+    host = subprocess.Popen(command(), stdin=input_there, stdout=output_there)
+    os.close(input_there)
+    os.close(output_there)
     try:
-        with subprocess.Popen(command(), stdin=reading, stdout=subprocess.PIPE) as host:
-            assert host.stdout is not None
-            # It is there and has nothing to read yet.
-            said = host.stdout.readline() + host.stdout.readline()
-            assert said.startswith(f"\n{MARKER} ready ".encode())
-            time.sleep(0.3)
-            for start in range(0, len(BODY), 20_000):
-                os.write(writing, BODY[start : start + 20_000])
-            talk = Conversation(MARKER, b"")
-            talk.hear_output(said + host.stdout.read())
-            require_host_report(talk.result(host.wait(60)))
+        while talk.python is None and (data := os.read(output_here, 65_536)):
+            talk.hear_output(data)
+        # It is there and has nothing to read yet.
+        time.sleep(0.3)
+        for start in range(0, len(body), 20_000):
+            os.write(input_here, body[start : start + 20_000])
+        time.sleep(0.5)
+        while data := os.read(output_here, 65_536):
+            talk.hear_output(data)
+        assert len(talk.result(host.wait(60))["x"]) == 400_000
     finally:
-        os.close(reading)
-        os.close(writing)
+        os.close(input_here)
+        os.close(output_here)
+        host.kill()
+        host.wait()
+
+
+def test_nobody_who_listens_is_no_trouble() -> None:
+    with subprocess.Popen(command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as host:
+        assert host.stdout is not None
+        assert host.stdout.readline() + host.stdout.readline() != b"\n"
+        host.stdout.close()
+        assert host.communicate(BODY, 60)[1] == b""
+        assert host.returncode == sweep_entry.SAID
 
 
 def test_the_next_python_is_taken_where_one_is_old_or_broken(only_these: Path) -> None:
@@ -275,8 +296,11 @@ def test_a_broken_python_is_named(only_these: Path) -> None:
         ({"options": {"namespaces": "some"}}, "namespaces: 'some' is neither"),
         ({"modules": {}}, "No module named 'ansible_collections'"),
         ({"options": {"top": "many"}}, r"^TypeError: .* \(options, line \d+\)$"),
+        # Not where the login began, which may be a mount that has to go.
+        ({"modules": {REPORT: "import os\nraise OSError(os.getcwd())"}}, "cannot be read: /$"),
+        ({"modules": {REPORT: "\n\nraise ValueError('x' * 5000)"}}, r"^ValueError: x+ \(report, line 3\)$"),
         (
-            {"modules": {ENTRY.replace("sweep_entry", "report"): "raise OSError(5, 'Input/output error')"}},
+            {"modules": {REPORT: "raise OSError(5, 'Input/output error')"}},
             "the host's TCP state cannot be read: .*Input/output error",
         ),
     ],
@@ -290,11 +314,8 @@ def test_what_goes_wrong_on_the_host_is_said(changes: dict[str, Any], reason: st
 
 
 def test_prints_do_not_end_up_in_the_answer() -> None:
-    noisy = (
-        SOURCES[ENTRY.replace("sweep_entry", "report")].decode() + "\nprint('loud')\nimport os; os.write(1, b'louder')"
-    )
-    modules = {name: source.decode() for name, source in SOURCES.items()}
-    talk = Conversation(MARKER, body_of(modules={**modules, ENTRY.replace("sweep_entry", "report"): noisy}))
+    noisy = MODULES[REPORT] + "\nprint('loud')\nimport os; os.write(1, b'louder')"
+    talk = Conversation(MARKER, body_of(modules={**MODULES, REPORT: noisy}))
     require_host_report(talk.result(carry(talk, command())))
 
 
@@ -364,7 +385,7 @@ def test_comments_and_docstrings_go(source: str, slim: str) -> None:
 
 def test_only_what_a_look_needs_is_sent() -> None:
     modules = json.loads(zlib.decompress(BODY.split(b"\n", 2)[2]))["modules"]
-    assert ENTRY.replace("sweep_entry", "report") in modules
+    assert REPORT in modules
     assert not [name for name in modules if ".tune." in name or ".agent." in name or ".plugin_utils." in name]
     assert len(BODY) < 120_000
 
