@@ -42,7 +42,10 @@ LIMIT_S = 300
 # A fork that kept what a host sends would need a GiB for one flood.
 MOST_KIB = 512 * 1024
 REASONS = {
-    "changed_key": ("unreachable", r"known_hosts.*SHA256:"),
+    "changed_key": (
+        "unreachable",
+        r"has changed: it shows ED25519 SHA256:\S+ ?, \S+known_hosts:\d+ has ED25519 SHA256:",
+    ),
     "closes": ("failed", r"the connection ended after \d+ of the report's [\d,]+ bytes"),
     "floods": ("invalid", r"the host sent more than 8 MiB that are no report"),
     "hangs": ("failed", r"timed out: no report within 20 s"),
