@@ -45,6 +45,8 @@ _NAME_ROOM = 22
 _TOLD_IN_FULL = 5
 _NAMES = 5
 _LINES = 6
+_REASONS = 14
+"""Of hosts that were not seen: the ten that are sick after a change belong on one screen."""
 
 
 def put_fleet(screen: Screen, fleet: Mapping[str, Any]) -> None:
@@ -330,9 +332,9 @@ def _not_seen(screen: Screen, hosts: Mapping[str, Any]) -> None:
     said = [f"{joined(names, _NAMES)} {what}" for what, names in groups.items()]
     said += [f"{joined(names, _NAMES)}: {what}" for what, names in partial.items()]
     cut = int(hosts.get("not_audited_truncated") or 0) + int(hosts.get("incomplete_hosts_truncated") or 0)
-    for index, text in enumerate(said[:_LINES]):
+    for index, text in enumerate(said[:_REASONS]):
         lead: Span | str = Span("Not seen:", "bold") if index == 0 else ""
         screen.paragraph(lead, text, first="" if index == 0 else "  ", rest="    ")
-    more = sum(len(names) for names in [*groups.values(), *partial.values()][_LINES:]) + cut
+    more = sum(len(names) for names in [*groups.values(), *partial.values()][_REASONS:]) + cut
     if more:
         screen.line(f"  … {plural(more, 'more host')} in the whole report")
