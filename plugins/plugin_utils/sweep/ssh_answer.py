@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +20,68 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens imp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SYSTEM_FILE", "Answer", "ask_ssh", "ssh_program"]
+__all__ = ["FOLLOWED", "OLD_NAMES", "SYSTEM_FILE", "Answer", "ask_ssh", "ssh_program"]
 
 Answer = dict[str, tuple[str, ...]]
 """The values of each option by its name in lower case, one for each line of ``ssh -G``."""
 
+FOLLOWED = frozenset(
+    {
+        "addressfamily",
+        "bindaddress",
+        "bindinterface",
+        "casignaturealgorithms",
+        "certificatefile",
+        "ciphers",
+        "connecttimeout",
+        "globalknownhostsfile",
+        "hashknownhosts",
+        "hostkeyalgorithms",
+        "hostkeyalias",
+        "hostname",
+        "identitiesonly",
+        "identityagent",
+        "identityfile",
+        "kbdinteractiveauthentication",
+        "kexalgorithms",
+        "knownhostscommand",
+        "macs",
+        "passwordauthentication",
+        "pkcs11provider",
+        "port",
+        "preferredauthentications",
+        "proxycommand",
+        "proxyjump",
+        "proxyusefdpass",
+        "pubkeyacceptedalgorithms",
+        "pubkeyauthentication",
+        "remotecommand",
+        "requiredrsasize",
+        "revokedhostkeys",
+        "serveralivecountmax",
+        "serveraliveinterval",
+        "stricthostkeychecking",
+        "user",
+        "userknownhostsfile",
+    }
+)
+"""The options of ssh_config(5) that the settings of a connection are made of."""
+
+OLD_NAMES = {
+    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
+    "challengeresponseauthentication": "kbdinteractiveauthentication",
+    "skeyauthentication": "kbdinteractiveauthentication",
+    "dsaauthentication": "pubkeyauthentication",
+}
+"""Other names of the same."""
+
 SYSTEM_FILE = "/etc/ssh/ssh_config"
 
 _WAIT_S = 20.0
-_MOST = 4096
+_MOST = 1024
 # %C is ssh's own digest; this way it stands in the answer.
 _ALWAYS = ("-G", "-T", "-v", "-o", "ControlPath=/%C")
+_KEPT = FOLLOWED | {"host", "controlpath", "sessiontype"}
 _READING = "debug1: Reading configuration data "
 _NOISE = ("debug", "OpenSSH_", "Warning:", "Pseudo-terminal")
 # Any other name ssh may take apart (user@host), put in lower case or write anew.
@@ -130,7 +182,10 @@ def _run(program: str, arguments: Sequence[str], host: str) -> tuple[Answer, lis
     answer: dict[str, list[str]] = {}
     for line in done.stdout.splitlines():
         name, __, value = line.partition(" ")
-        answer.setdefault(name.lower(), []).append(value)
+        name = OLD_NAMES.get(name.lower(), name.lower())
+        if name in _KEPT:
+            # Thousands of hosts have the same lists of algorithms.
+            answer.setdefault(name, []).append(sys.intern(value))
     files = [line.removeprefix(_READING).strip() for line in complaints if line.startswith(_READING)]
     return {name: tuple(values) for name, values in answer.items()}, files
 

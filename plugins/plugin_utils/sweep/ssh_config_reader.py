@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import SYSTEM_FILE, Answer
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import (
+    FOLLOWED,
+    OLD_NAMES,
+    SYSTEM_FILE,
+    Answer,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError, option_of
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import home, with_home
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import expanded, home, with_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,52 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_config"]
 
-# What the settings are made of; the lists add up, of all others the first value holds.
+# These add up; of all others the first value holds.
 _LISTS = frozenset({"identityfile", "certificatefile"})
-_FOLLOWED = _LISTS | frozenset(
-    {
-        "hostname",
-        "port",
-        "user",
-        "identitiesonly",
-        "identityagent",
-        "preferredauthentications",
-        "pubkeyauthentication",
-        "passwordauthentication",
-        "kbdinteractiveauthentication",
-        "proxyjump",
-        "proxycommand",
-        "proxyusefdpass",
-        "userknownhostsfile",
-        "globalknownhostsfile",
-        "revokedhostkeys",
-        "hashknownhosts",
-        "stricthostkeychecking",
-        "hostkeyalias",
-        "hostkeyalgorithms",
-        "casignaturealgorithms",
-        "pubkeyacceptedalgorithms",
-        "ciphers",
-        "macs",
-        "kexalgorithms",
-        "requiredrsasize",
-        "addressfamily",
-        "bindaddress",
-        "connecttimeout",
-        "serveraliveinterval",
-        "serveralivecountmax",
-        "knownhostscommand",
-        "pkcs11provider",
-        "bindinterface",
-        "remotecommand",
-    }
-)
-_OLD_NAMES = {
-    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
-    "challengeresponseauthentication": "kbdinteractiveauthentication",
-    "skeyauthentication": "kbdinteractiveauthentication",
-    "dsaauthentication": "pubkeyauthentication",
-}
 # Of no matter to a look at one host.
 _UNNEEDED = frozenset(
     {
@@ -125,6 +86,10 @@ _ALGORITHMS = frozenset(
 _USUAL_KEYS = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 _LINE = re.compile(r"[^\s=\"]+")
 _MATCHES = frozenset({"all", "host", "originalhost"})
+_HIDDEN = {ord("%"): 1, ord("~"): 2}
+_SHOWN = {1: "%", 2: "~"}
+# One of the two, whichever comes first.
+_EITHER = {"proxyjump": "proxycommand", "proxycommand": "proxyjump"}
 _NO_SSH = "without ssh installed here"
 
 
@@ -146,7 +111,7 @@ def read_config(words: Sequence[Word], files: Sequence[str], host: str) -> Answe
         ]:
             for name, values in _looked_up(file, host, needed=needed).items():
                 _put(found, name, values, file)
-    found.setdefault("hostname", [host])
+    found["hostname"] = [expanded(name, {"h": host, "%": "%"}, "Hostname") for name in found.get("hostname", [host])]
     found.setdefault("user", [getpass.getuser()])
     found.setdefault("identityfile", [f"~/.ssh/{name}" for name in _USUAL_KEYS])
     found.setdefault("userknownhostsfile", ["~/.ssh/known_hosts ~/.ssh/known_hosts2"])
@@ -155,17 +120,17 @@ def read_config(words: Sequence[Word], files: Sequence[str], host: str) -> Answe
 
 
 def _put(found: dict[str, list[str]], name: str, values: list[str], where: str) -> None:
-    name = _OLD_NAMES.get(name, name)
+    name = OLD_NAMES.get(name, name)
     if name in _UNNEEDED:
         return
-    if name not in _FOLLOWED:
+    if name not in FOLLOWED:
         raise SettingsError(f"{where}: the option {one_line(name, 60)} is not understood {_NO_SSH}")
     values = [value.strip().strip('"') for value in values]
     if name in _ALGORITHMS and values[0][:1] in {"+", "-", "^"}:
         raise SettingsError(f"{where}: {name} {one_line(values[0], 60)} cannot be worked out {_NO_SSH}")
     if name in _LISTS:
         found.setdefault(name, []).extend(value for value in values if value not in found.get(name, ()))
-    else:
+    elif _EITHER.get(name) not in found:
         found.setdefault(name, values)
 
 
@@ -190,7 +155,13 @@ def _looked_up(file: str, host: str, *, needed: bool) -> dict[str, list[str]]:
                 f"{one_line(file, 160)} line {number}: only Match all, host and originalhost are followed {_NO_SSH}"
             )
     try:
-        entries = dict(paramiko.SSHConfig.from_text(text).lookup(host))
+        # Paramiko would replace tokens by what its own lookup knows: the files, not the arguments.
+        entries = dict(paramiko.SSHConfig.from_text(text.translate(_HIDDEN)).lookup(host))
     except Exception as error:  # noqa: BLE001 - it raises what it meets, and all of it means the same
         raise SettingsError(f"{one_line(file, 160)} cannot be read: {one_line(str(error), 120)}") from None
-    return {name: values if isinstance(values, list) else [str(values)] for name, values in entries.items()}
+    return {
+        name: [str(value).translate(_SHOWN) for value in (values if isinstance(values, list) else [values])]
+        for name, values in entries.items()
+        # Paramiko adds the name itself where no file has one.
+        if (name, values) != ("hostname", host)
+    }

@@ -6,24 +6,26 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import ask_ssh, ssh_program
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_command import command_words, text_of
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_config_reader import read_config
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import (
-    SettingsError,
-    Word,
-    words_of,
-)
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import (
-    expanded,
-    tokens_of,
-    with_environment,
-    with_home,
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError, Word
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import expanded, tokens_of, with_home
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_values import (
+    agent_of,
+    files_of,
+    is_on,
+    known_hosts_of,
+    methods_of,
+    names_of,
+    number_of,
+    one_of,
+    strictness,
+    unless_none,
 )
 
 if TYPE_CHECKING:
@@ -34,15 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Overrides", "SettingsError", "SshSettings", "hop_settings", "settings_for"]
 
 _PORT = 22
-_HIGHEST_PORT = 65535
 _CHAIN = 8
-_YES = frozenset({"yes", "true", "on", "1"})
-_NO = frozenset({"no", "false", "off", "0"})
-_METHODS = {
-    "publickey": "pubkeyauthentication",
-    "keyboard-interactive": "kbdinteractiveauthentication",
-    "password": "passwordauthentication",
-}
 # What ssh would do and a sweep does not; the value is the one that asks for nothing.
 _NOT_FOLLOWED = {
     "knownhostscommand": "none",
@@ -53,12 +47,7 @@ _NOT_FOLLOWED = {
 }
 # Later names win, as in Ansible's list of them.
 _HOST = ("ansible_host", "ansible_ssh_host")
-_PORTS = ("ansible_port", "ansible_ssh_port")
-_USER = ("ansible_user", "ansible_ssh_user")
-_KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _PASSWORD = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
-_KEY_CHECKING = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
-_NO_VARIABLE_OF_OURS = ("ansible_private_key", "ansible_ssh_private_key", "ansible_ssh_pkcs11_provider")
 # ssh.c, valid_hostname() and valid_ruser(): both become part of a shell's line.
 _BAD_HOST = re.compile(r"^-|^$|[\s\x00-\x1f\x7f'`\"$\\;&<>|(){}]")
 _BAD_USER = re.compile(r"^-|^$|[\x00-\x1f\x7f'`\";&<>|(){}]|\s-|\\$")
@@ -142,11 +131,10 @@ def settings_for(
     Raises ``SettingsError`` with one sentence: an option that is not understood, a broken file, a bad value.
     Source: ssh_config(5), asked of ``ssh -G`` where ssh is installed, and of paramiko's reader where it is not.
     """
-    name = _text(variables, _HOST) or host
-    for variable in _NO_VARIABLE_OF_OURS:
-        if variables.get(variable):
-            raise SettingsError(f"{variable} is not followed by a sweep: use a key file or an agent")
-    words = _words(variables, overrides)
+    name = text_of(variables, _HOST) or host
+    words = command_words(
+        variables, user=overrides.user, key_file=overrides.key_file, connect_timeout_s=overrides.connect_timeout_s
+    )
     files = [word.value for word in words if word.letter == "F"][-1:] or list(config_files)
     answer = _ask(words, files, name)
     return _settings(
@@ -155,7 +143,7 @@ def settings_for(
         answer,
         files,
         connect_timeout_s=overrides.connect_timeout_s,
-        with_password=bool(_text(variables, _PASSWORD)),
+        with_password=bool(text_of(variables, _PASSWORD)),
     )
 
 
@@ -190,51 +178,6 @@ def hop_settings(settings: SshSettings) -> SshSettings | None:
         raise SettingsError(f"the jump host {one_line(name, 100)}: {error}") from None
 
 
-def _words(variables: Mapping[str, object], overrides: Overrides) -> list[Word]:
-    """Return ssh's command line in the order of Ansible's ssh connection plugin: the first value of an option holds."""
-    words = [*_arguments(variables, "ansible_ssh_args")]
-    if _text(variables, _KEY_CHECKING).lower() in _NO:
-        words.append(Word("o", "StrictHostKeyChecking=no"))
-    port = _text(variables, _PORTS)
-    if port:
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT):
-            raise SettingsError(f"ansible_port is {one_line(port, 40)}, which is no port")
-        words.append(Word("p", port))
-    key_file = _text(variables, _KEY_FILE) or overrides.key_file
-    if key_file:
-        if '"' in key_file or "\n" in key_file:
-            raise SettingsError("ansible_ssh_private_key_file holds a quotation mark or a line break")
-        words.append(Word("o", f'IdentityFile="{Path(key_file).expanduser()}"'))
-    user = _text(variables, _USER) or overrides.user
-    if user:
-        words.append(Word("l", user))
-    words.append(Word("o", f"ConnectTimeout={max(1, math.ceil(overrides.connect_timeout_s))}"))
-    return [
-        *words,
-        *_arguments(variables, "ansible_ssh_common_args"),
-        *_arguments(variables, "ansible_ssh_extra_args"),
-    ]
-
-
-def _arguments(variables: Mapping[str, object], name: str) -> tuple[Word, ...]:
-    text = _text(variables, (name,))
-    return words_of(text, name) if text else ()
-
-
-def _text(variables: Mapping[str, object], names: Sequence[str]) -> str:
-    found = ""
-    for name in names:
-        value = variables.get(name)
-        if value is None:
-            continue
-        if not isinstance(value, str | int):
-            raise SettingsError(f"{name} is neither text nor a number")
-        found = str(value)
-        if "\0" in found:
-            raise SettingsError(f"{name} holds a NUL character")
-    return found
-
-
 def _ask(words: Sequence[Word], files: Sequence[str], name: str) -> Answer:
     if _BAD_HOST.search(name):
         raise SettingsError(f"{one_line(repr(name), 100)} is no name that ssh takes for a host")
@@ -259,144 +202,62 @@ def _settings(  # noqa: PLR0913 - all of it goes into one answer
     depth: int = 0,
 ) -> SshSettings:
     for option, nothing in _NOT_FOLLOWED.items():
-        value = _one(answer, option, nothing)
+        value = one_of(answer, option, nothing)
         if value.lower() != nothing:
             raise SettingsError(f"ssh's option {option} ({one_line(value, 80)}) is not followed by a sweep")
-    hostname, user = _one(answer, "hostname", asked), _one(answer, "user", "")
-    port = _number(answer, "port", _PORT)
+    hostname, user = one_of(answer, "hostname", asked), one_of(answer, "user", "")
+    port = number_of(answer, "port", _PORT)
     if _BAD_HOST.search(hostname):
         raise SettingsError(f"{one_line(repr(hostname), 100)} is no name that ssh takes for a host")
     if _BAD_USER.search(user):
         raise SettingsError(f"{one_line(repr(user), 100)} is no name that ssh takes for a user")
-    alias, jump = _one(answer, "hostkeyalias", ""), _unless_none(answer, "proxyjump")
+    alias, jump = one_of(answer, "hostkeyalias", ""), unless_none(answer, "proxyjump")
     tokens = tokens_of(
-        asked=_one(answer, "host", asked),
+        asked=one_of(answer, "host", asked),
         hostname=hostname,
         port=port,
         user=user,
         alias=alias,
         jump=jump,
-        digest=_one(answer, "controlpath", "")[1:],
+        digest=one_of(answer, "controlpath", "")[1:],
     )
     way = {token: tokens[token] for token in "%hnpr"}
-    timeout = _number(answer, "connecttimeout", 0)
+    timeout = number_of(answer, "connecttimeout", 0)
     given = max(1, math.ceil(connect_timeout_s))
     return SshSettings(
         host,
         hostname,
         port,
         user,
-        identity_files=_files(answer, "identityfile", tokens),
-        certificate_files=_files(answer, "certificatefile", tokens),
-        identities_only=_yes(answer, "identitiesonly"),
-        identity_agent=_agent(answer, tokens),
-        methods=_methods(answer, with_password=with_password),
+        identity_files=files_of(answer, "identityfile", tokens),
+        certificate_files=files_of(answer, "certificatefile", tokens),
+        identities_only=is_on(answer, "identitiesonly"),
+        identity_agent=agent_of(answer, tokens),
+        methods=methods_of(answer, with_password=with_password),
         proxy_jump=tuple(expanded(one, way, "ProxyJump") for one in jump.split(",") if one),
-        proxy_command="" if jump else expanded(_unless_none(answer, "proxycommand"), way, "ProxyCommand"),
-        proxy_use_fdpass=_yes(answer, "proxyusefdpass"),
-        user_known_hosts=_known_hosts(answer, "userknownhostsfile"),
-        global_known_hosts=_known_hosts(answer, "globalknownhostsfile"),
-        revoked_host_keys=with_home(_unless_none(answer, "revokedhostkeys")),
-        hash_known_hosts=_yes(answer, "hashknownhosts"),
-        strict=_strict(answer),
+        proxy_command="" if jump else expanded(unless_none(answer, "proxycommand"), way, "ProxyCommand"),
+        proxy_use_fdpass=is_on(answer, "proxyusefdpass"),
+        user_known_hosts=known_hosts_of(answer, "userknownhostsfile"),
+        global_known_hosts=known_hosts_of(answer, "globalknownhostsfile"),
+        revoked_host_keys=with_home(unless_none(answer, "revokedhostkeys")),
+        hash_known_hosts=is_on(answer, "hashknownhosts"),
+        strict=strictness(answer),
         host_key_alias=alias,
-        host_key_algorithms=_names(answer, "hostkeyalgorithms"),
-        ca_signature_algorithms=_names(answer, "casignaturealgorithms"),
-        public_key_algorithms=_names(answer, "pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes"),
-        ciphers=_names(answer, "ciphers"),
-        macs=_names(answer, "macs"),
-        kex_algorithms=_names(answer, "kexalgorithms"),
-        required_rsa_bits=_number(answer, "requiredrsasize", 1024),
-        address_family=_one(answer, "addressfamily", "any"),
-        bind_address=_one(answer, "bindaddress", ""),
+        host_key_algorithms=names_of(answer, "hostkeyalgorithms"),
+        ca_signature_algorithms=names_of(answer, "casignaturealgorithms"),
+        public_key_algorithms=names_of(answer, "pubkeyacceptedalgorithms"),
+        ciphers=names_of(answer, "ciphers"),
+        macs=names_of(answer, "macs"),
+        kex_algorithms=names_of(answer, "kexalgorithms"),
+        required_rsa_bits=number_of(answer, "requiredrsasize", 1024),
+        address_family=one_of(answer, "addressfamily", "any"),
+        bind_address=one_of(answer, "bindaddress", ""),
         connect_timeout_s=connect_timeout_s if timeout in {0, given} else float(timeout),
-        keepalive_s=_number(answer, "serveraliveinterval", 0),
-        keepalive_count=_number(answer, "serveralivecountmax", 3),
+        keepalive_s=number_of(answer, "serveraliveinterval", 0),
+        keepalive_count=number_of(answer, "serveralivecountmax", 3),
         config_files=tuple(files),
         depth=depth,
     )
-
-
-def _one(answer: Answer, name: str, default: str) -> str:
-    values = answer.get(name)
-    return values[0] if values else default
-
-
-def _unless_none(answer: Answer, name: str) -> str:
-    value = _one(answer, name, "")
-    return "" if value.lower() == "none" else value
-
-
-def _yes(answer: Answer, name: str) -> bool:
-    return _one(answer, name, "no").lower() in _YES
-
-
-def _number(answer: Answer, name: str, default: int) -> int:
-    value = _unless_none(answer, name)
-    if not value:
-        return default
-    if not (value.isascii() and value.isdecimal()):
-        raise SettingsError(f"ssh's option {name} is {one_line(value, 40)}, which is no number")
-    return int(value)
-
-
-def _names(answer: Answer, *options: str) -> tuple[str, ...]:
-    text = next((_one(answer, option, "") for option in options if option in answer), "")
-    return tuple(filter(None, text.split(",")))
-
-
-def _strict(answer: Answer) -> str:
-    value = _one(answer, "stricthostkeychecking", "ask").lower()
-    if value in _NO:
-        return "no"
-    if value in _YES or value == "ask":
-        return "yes"
-    if value == "accept-new":
-        return value
-    raise SettingsError(f"StrictHostKeyChecking is {one_line(value, 40)}, which is not understood")
-
-
-def _methods(answer: Answer, *, with_password: bool) -> tuple[str, ...]:
-    wanted = _one(answer, "preferredauthentications", ",".join(_METHODS)).split(",")
-    allowed = [name for name in wanted if name in _METHODS and with_password | (name == "publickey")]
-    found = tuple(name for name in allowed if _one(answer, _METHODS[name], "yes").lower() not in _NO)
-    if not found:
-        raise SettingsError(
-            "ssh's options leave no way to log in that a sweep knows: a key, or a password that is given"
-        )
-    return found
-
-
-def _files(answer: Answer, option: str, tokens: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the paths of an option that ``ssh -G`` shows as they are written."""
-    return tuple(
-        expanded(with_environment(with_home(value), option), tokens, option)
-        for value in answer.get(option, ())
-        if value.lower() != "none"
-    )
-
-
-def _agent(answer: Answer, tokens: Mapping[str, str]) -> str:
-    """Return the agent's socket, "none", or nothing for that of SSH_AUTH_SOCK."""
-    value = _one(answer, "identityagent", "")
-    if value.lower() in {"", "none"}:
-        return value.lower()
-    if value == "SSH_AUTH_SOCK":
-        return ""
-    if value.startswith("$") and not value.startswith("${"):
-        return os.environ.get(value[1:], "none")
-    return expanded(with_environment(with_home(value), "IdentityAgent"), tokens, "IdentityAgent")
-
-
-def _known_hosts(answer: Answer, option: str) -> tuple[str, ...]:
-    """Return the files of one line; ``ssh -G`` puts no quotes around a path with a space in it."""
-    found: list[str] = []
-    for part in _one(answer, option, "").split(" "):
-        if found and not part.startswith(("/", "~")) and not Path(part).exists():
-            found[-1] += f" {part}"
-        elif part and part.lower() != "none":
-            found.append(with_home(part))
-    return tuple(found)
 
 
 def _hop(text: str) -> tuple[str, str, str]:
