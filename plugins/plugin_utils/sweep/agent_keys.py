@@ -8,8 +8,13 @@ from __future__ import annotations
 import socket
 from typing import NamedTuple
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_bytes import KeyFormatError, pack, unpack
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import CERTIFICATE_SUFFIX, key_type
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+    CERTIFICATE_SUFFIX,
+    KeyFormatError,
+    key_type,
+    pack,
+    unpack,
+)
 
 __all__ = ["Agent", "AgentError", "AgentKey"]
 

@@ -9,13 +9,14 @@ import getpass
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_bytes import is_certificate, rsa_bits
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_ring import Identity, KeyRing, SigningError
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.login_handler import LoginHandler, Reply
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
+    is_certificate,
     key_type,
     plain_algorithm,
+    rsa_bits,
 )
 
 if TYPE_CHECKING:

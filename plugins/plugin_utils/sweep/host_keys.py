@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_bytes import is_certificate, plain_key, rsa_bits
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_certificates import (
+    HostCertificate,
+    read_certificate,
+)
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.known_hosts import (
     AUTHORITY,
     PLAIN,
@@ -20,11 +23,12 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.known_hosts im
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
-    HostCertificate,
     describe_key,
+    is_certificate,
     key_type,
     plain_algorithm,
-    read_certificate,
+    plain_key,
+    rsa_bits,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.revoked_keys import why_revoked
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_transport import SshTransport
@@ -95,6 +99,7 @@ class HostKeyPolicy:
         self._shown = one_line(self._name, 100)
         every = (*settings.user_known_hosts, *settings.global_known_hosts)
         self._files = [known_hosts_file(str(Path(path).expanduser())) for path in every]
+        self._found: dict[str, list[KnownKey]] = {}
 
     def new_transport(self, sock: socket.socket | paramiko.Channel) -> paramiko.Transport:
         """Return a transport over ``sock`` that offers the algorithms of the settings, known host keys first.
@@ -204,7 +209,10 @@ class HostKeyPolicy:
         return HostKeyVerdict("StrictHostKeyChecking=no", secrets_allowed=False, note=reason)
 
     def _known(self, name: str) -> list[KnownKey]:
-        return [one for file in self._files for one in file.keys_of(name)]
+        # Hashed names make it dear.
+        if name not in self._found:
+            self._found[name] = [one for file in self._files for one in file.keys_of(name)]
+        return self._found[name]
 
     def _known_for_every_port(self, shown: set[bytes]) -> list[KnownKey]:
         """Return what is known without the port, which counts if nothing is known with it."""

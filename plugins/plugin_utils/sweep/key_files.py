@@ -15,14 +15,14 @@ import stat
 import threading
 from typing import Any
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_bytes import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+    CERTIFICATE_SUFFIX,
     KeyFormatError,
     pack,
     plain_key,
     read_line,
     unpack,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import CERTIFICATE_SUFFIX
 
 __all__ = ["KeyFile", "KeyFileError", "public_line"]
 
@@ -61,6 +61,7 @@ class KeyFile:
         self.path = path
         self.blob: bytes | None = None
         self.locked = False
+        self.is_there = True
         self.problem = ""
         self._data = b""
         self._private: Any = None
@@ -72,9 +73,9 @@ class KeyFile:
                 status = os.fstat(file.fileno())
                 data = file.read(_MAX_BYTES) if stat.S_ISREG(status.st_mode) else b""
         except FileNotFoundError:
-            data, self.problem = b"", "there is no such file"
+            self.is_there, self.problem = False, "there is no such file"
         except OSError as error:
-            data, self.problem = b"", f"it cannot be read: {(error.strerror or str(error)).lower()}"
+            self.problem = f"it cannot be read: {(error.strerror or str(error)).lower()}"
         else:
             self._look(data, status)
         if self.blob is None:
@@ -180,11 +181,10 @@ def _signature(private: Any, data: bytes, algorithm: str) -> bytes:  # noqa: ANN
     if algorithm == "ssh-ed25519":
         made = private.sign(data)
     elif algorithm.startswith("rsa-sha2-"):
-        hashed = hashes.SHA512() if algorithm.endswith("512") else hashes.SHA256()
-        made = private.sign(data, padding.PKCS1v15(), hashed)
+        made = private.sign(data, padding.PKCS1v15(), getattr(hashes, f"SHA{algorithm[-3:]}")())
     elif algorithm.startswith("ecdsa-sha2-"):
         # RFC 5656, 3.1.2 and 6.2.1.
-        hashed = {"256": hashes.SHA256(), "384": hashes.SHA384()}.get(algorithm[-3:], hashes.SHA512())
+        hashed = getattr(hashes, {"256": "SHA256", "384": "SHA384"}.get(algorithm[-3:], "SHA512"))()
         made = pack(*(_mpint(one) for one in utils.decode_dss_signature(private.sign(data, ec.ECDSA(hashed)))))
     else:
         raise KeyFileError(f"nothing signs with {algorithm} here")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.agent_keys import Agent, AgentError, AgentKey
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_bytes import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_files import KeyFile, KeyFileError, public_line
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
     KeyFormatError,
     is_certificate,
     plain_key,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_files import KeyFile, KeyFileError, public_line
 
 if TYPE_CHECKING:
     from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
@@ -124,45 +124,31 @@ class KeyRing:
     def _choose(self, settings: SshSettings) -> tuple[tuple[Identity, ...], tuple[str, ...]]:
         agent, held, problem = self._agent(settings.identity_agent)
         files = [self._file(path) for path in settings.identity_files]
-        by_key = {one.public(): one for one in files if one.public() is not None}
+        by_key = {blob: one for one in files if (blob := one.public()) is not None}
+        paths = [*settings.certificate_files, *(f"{one.path}-cert.pub" for one in files)]
+        certificates = [blob for path in paths if (blob := self._certificate(path)) is not None]
         in_agent = {one.blob: one for one in held}
-        certificates = [self._certificate(path) for path in settings.certificate_files]
-        certificates += [self._certificate(f"{one.path}-cert.pub") for one in files]
-        found: dict[bytes, Identity] = {}
-
-        def by_agent(blob: bytes, key: AgentKey) -> None:
-            found.setdefault(blob, Identity(blob, f"{key.comment} (agent)", agent, key.blob, None))
-
+        every: list[Identity] = []
         for blob in certificates:
-            if blob is None:
-                continue
             key = in_agent.get(plain_key(blob)) or in_agent.get(blob)
             file = by_key.get(plain_key(blob))
             if key is not None:
-                by_agent(blob, key)
-            elif file is not None:
-                found.setdefault(blob, Identity(blob, f"{file.path} (certificate)", None, b"", file))
-        named = set(by_key) | {blob for blob in certificates if blob}
-        for one in held:
-            if one.blob in named:
-                by_agent(one.blob, one)
-        if not settings.identities_only:
-            for one in held:
-                by_agent(one.blob, one)
-        for file_key, file in by_key.items():
-            if file_key is not None and not _nobody_signs(file):
-                found.setdefault(file_key, Identity(file_key, file.path, None, b"", file))
+                every.append(Identity(blob, f"{key.comment} (certificate, agent)", agent, key.blob, None))
+            elif file is not None and not file.problem:
+                every.append(Identity(blob, f"{file.path} (certificate)", None, b"", file))
+        named = {*by_key, *certificates}
+        chosen = [one for one in held if one.blob in named]
+        chosen += [one for one in held if one.blob not in named and not settings.identities_only]
+        every += [Identity(one.blob, f"{one.comment} (agent)", agent, one.blob, None) for one in chosen]
+        every += [Identity(blob, one.path, None, b"", one) for blob, one in by_key.items() if not one.problem]
+        first: dict[bytes, Identity] = {}
+        for identity in every:
+            first.setdefault(identity.blob, identity)
         notes = [problem] if problem else []
-        notes += [f"{one.path}: {one.problem}" for one in files if one.problem and not _is_absent(one)]
-        return tuple(found.values()), tuple(notes)
-
-
-def _nobody_signs(file: KeyFile) -> bool:
-    return bool(file.problem)
-
-
-def _is_absent(file: KeyFile) -> bool:
-    return file.problem == "there is no such file"
+        notes += [
+            f"{one.path}: {one.problem}" for one in files if one.problem and one.is_there and one.blob not in first
+        ]
+        return tuple(first.values()), tuple(notes)
 
 
 def _plain(blob: bytes) -> bytes:

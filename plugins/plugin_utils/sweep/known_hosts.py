@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import fcntl
 import hmac
 import os
@@ -17,7 +18,12 @@ from typing import NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_patterns import matches_list
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import key_type, parse_public_key
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+    KeyFormatError,
+    is_certificate,
+    key_type,
+    read_line,
+)
 
 __all__ = ["AUTHORITY", "PLAIN", "REVOKED", "KnownHostsFile", "KnownKey", "known_hosts_file"]
 
@@ -46,6 +52,7 @@ class KnownKey(NamedTuple):
 class KnownHostsFile:
     """One file, read when first asked and again when it changed; thread-safe.
 
+    Where names are hashed, each line has to be tried: about a microsecond a line and host, as every salt is another.
     Lines that ssh would not read are passed over, as ssh does. ``problem`` says why the whole file could not be read;
     it is empty for a file that does not exist.
     """
@@ -68,13 +75,19 @@ class KnownHostsFile:
         """Return the keys of ``name`` (a host, ``[host]:port`` or an alias), in the order of the file."""
         with self._lock:
             self._refresh()
+            if self._hashed:
+                self._unhide(name)
             named = list(self._named.get(name.lower(), ()))
-            patterns, hashed = self._patterns, self._hashed
-        named.extend(key for text, key in patterns if matches_list(name, text))
-        encoded = name.encode("utf-8", "surrogateescape")
-        # The salt is the line's own: there is no way to look a name up but to try each.
-        named.extend(key for salt, digest, key in hashed if hmac.digest(salt, encoded, "sha1") == digest)
+            named += [key for text, key in self._patterns if matches_list(name, text)]
         return sorted(named, key=lambda key: key.line)
+
+    def _unhide(self, name: str) -> None:
+        """Let the hashed lines of ``name`` stand under it from now on: they are nobody else's."""
+        encoded, digest_of = name.encode("utf-8", "surrogateescape"), hmac.digest
+        hits = {key for salt, digest, key in self._hashed if digest_of(salt, encoded, "sha1") == digest}
+        if hits:
+            self._named.setdefault(name.lower(), []).extend(hits)
+            self._hashed = [one for one in self._hashed if one[2] not in hits]
 
     def add(self, name: str, blob: bytes, *, hashed: bool) -> list[KnownKey]:
         """Append a line for ``name``, unless another writer gave it keys meanwhile: then return these instead.
@@ -98,27 +111,26 @@ class KnownHostsFile:
             whole = (b"\n" if torn else b"") + line.encode("utf-8", "surrogateescape")
             if os.write(file.fileno(), whole) != len(whole):
                 raise OSError("the file system is full")
-            os.fsync(file.fileno())
-            self._take(line, self._lines + 1)
             self._lines += 1
+            self._take(line, self._lines)
             self._seen = _signature(os.fstat(file.fileno()))
         return []
 
     def _refresh(self) -> None:
+        signature: tuple[int, ...] = ()
+        text = problem = ""
         try:
-            signature = _signature(os.stat(self.path))
+            status = Path(self.path).stat()
+            signature = _signature(status)
             if signature == self._seen:
                 return
-            if signature[3] > _MAX_BYTES:
-                raise OSError("more than 64 MiB")
-            with Path(self.path).open("rb") as file:
-                text = file.read(_MAX_BYTES).decode("utf-8", "surrogateescape")
+            # /dev/null is how people say that there is none; a pipe would wait for a writer.
+            if stat.S_ISREG(status.st_mode):
+                text = _text(self.path)
         except FileNotFoundError:
-            signature, text, problem = (), "", ""
+            pass
         except OSError as error:
-            signature, text, problem = (), "", f"{one_line(self.path)} cannot be read ({error.strerror or error})"
-        else:
-            problem = ""
+            problem = f"{one_line(self.path)} cannot be read ({(error.strerror or str(error)).lower()})"
         self._clear()
         self._seen, self.problem = signature, problem
         lines = text.split("\n")
@@ -138,11 +150,12 @@ class KnownHostsFile:
             text = text.lstrip(" ")
             if marker not in {AUTHORITY, REVOKED} or text.startswith("@"):
                 return
-        fields = text.split(None, 1)
-        blob = parse_public_key(fields[1]) if len(fields) > 1 else None
-        if blob is None:
-            return
-        self._index(fields[0], KnownKey(marker, blob, self.path, number))
+        hosts, __, key = text.replace("\t", " ").partition(" ")
+        with contextlib.suppress(KeyFormatError):
+            blob = read_line(key.encode("utf-8", "surrogateescape"))
+            # An authority is a key, not a certificate.
+            if not is_certificate(blob):
+                self._index(hosts, KnownKey(marker, blob, self.path, number))
 
     def _index(self, hosts: str, key: KnownKey) -> None:
         if hosts.startswith(_HASHED):
@@ -164,6 +177,14 @@ def known_hosts_file(path: str) -> KnownHostsFile:
     """Return this process's one reader of the file at ``path``."""
     with _files_lock:
         return _files.setdefault(path, KnownHostsFile(path))
+
+
+def _text(path: str) -> str:
+    with Path(path).open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise OSError("more than 64 MiB")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_bytes import KeyFormatError, plain_key
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
+    KeyFormatError,
     key_type,
     plain_algorithm,
+    plain_key,
 )
 
 if TYPE_CHECKING:
