@@ -116,8 +116,8 @@ def test_nothing_stays_on_a_host(lab: Lab, tmp_path: Path) -> None:
     # A host has /run, /etc and its processes for itself.
     on_host(lab, 0, "touch /run/before; sleep 0.01")
     assert sweep(lab, tmp_path / "run", "web-1").status == 0
-    left = on_host(lab, 0, "find /run /etc -newer /run/before; echo; ps -eo comm=")
-    files, __, programs = left.partition("\n\n")
+    left = on_host(lab, 0, "find /run /etc -newer /run/before; echo ---; ps -eo comm=")
+    files, __, programs = left.partition("---")
     assert files.strip() == ""
     assert "sshd" in programs
     assert "python" not in programs
