@@ -13,7 +13,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import ssh_answer, ssh_settings
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import ssh_answer, ssh_config_reader, ssh_settings
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import (
     Overrides,
     SettingsError,
@@ -261,6 +261,33 @@ def test_ssh_config_is_read_for_the_name(reader: str, config: Callable[[str], tu
     assert (db.hostname, db.user, db.proxy_jump) == ("db-1", "dba", ("other",))
 
 
+def test_tokens_stand_for_what_the_arguments_say(reader: str, config: Callable[[str], tuple[str]]) -> None:
+    files = config("Host *\n  User root\n  IdentityFile ~/%r\n  ProxyCommand way %r %p\n  Port 23\n")
+    found = settled({"ansible_user": "ops", "ansible_port": 24}, files)
+    assert (found.identity_files, found.proxy_command) == ((f"{HOME}/ops",), "way ops 24"), reader
+
+
+def test_a_jump_host_and_a_command_shut_each_other_out(reader: str, config: Callable[[str], tuple[str]]) -> None:
+    files = config("Host web-*\n  ProxyCommand way\nHost *\n  ProxyJump bastion\n")
+    found = settled({}, files)
+    assert (found.proxy_jump, found.proxy_command) == ((), "way"), reader
+    found = settled({"ansible_ssh_args": "-o ProxyJump=other"}, files)
+    assert (found.proxy_jump, found.proxy_command) == (("other",), "")
+
+
+def test_without_ssh_the_user_s_file_comes_before_the_system_s(
+    without_ssh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert without_ssh is None
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host *\n  Port 23\n", encoding="ascii")
+    (tmp_path / "system").write_text("Host *\n  Port 24\n  HostName %h.example\n", encoding="ascii")
+    monkeypatch.setattr(ssh_config_reader, "home", lambda: str(tmp_path))
+    monkeypatch.setattr(ssh_config_reader, "SYSTEM_FILE", str(tmp_path / "system"))
+    found = settled({}, ())
+    assert (found.port, found.hostname) == (23, "web-1.example")
+
+
 def test_the_file_of_a_host_s_own_arguments_wins(
     reader: str, config: Callable[[str], tuple[str]], tmp_path: Path
 ) -> None:
@@ -331,6 +358,7 @@ def test_a_path_with_a_space_stays_one_path(tmp_path: Path) -> None:
         "Host web-2\n  Port 2022\n",
         "Host !web-2 *\n  Port 2022\n",
         'Match host web-2\n  Port 2022\nMatch exec "test %h = web-3"\n  Port 2023\n',
+        "Match host web-2\n  Port 2022\n",
         "HostName %h.example\n",
         "HostName web-1\n",
         "UserKnownHostsFile /k/%h\n",

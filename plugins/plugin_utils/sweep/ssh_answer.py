@@ -104,9 +104,11 @@ def ask_ssh(program: str, arguments: Sequence[str], host: str) -> Answer:
     """
     key = (program, *arguments, *_stamps(arguments))
     with _LOCK:
-        if len(_ASKED) >= _MOST:
-            _ASKED.clear()
-        asked = _ASKED.setdefault(key, _Asked(program, tuple(arguments)))
+        asked = _ASKED.get(key)
+        if asked is None:
+            if len(_ASKED) >= _MOST:
+                _ASKED.clear()
+            asked = _ASKED[key] = _Asked(program, tuple(arguments))
     return asked.answer(host)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,7 @@ _SAME_BY_LETTER |= {"p": "port", "B": "bindinterface", "I": "pkcs11provider", "P
 _SAME_WITHOUT_VALUE = {"4": ("addressfamily", "inet"), "6": ("addressfamily", "inet6")}
 
 
+@functools.lru_cache(maxsize=256)
 def words_of(text: str, where: str) -> tuple[Word, ...]:
     """Return the options of ``text`` that matter to a sweep, in their order; ``where`` names the variable.
 

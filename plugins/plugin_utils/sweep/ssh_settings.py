@@ -235,7 +235,7 @@ def _settings(  # noqa: PLR0913 - all of it goes into one answer
         identity_agent=agent_of(answer, tokens),
         methods=methods_of(answer, with_password=with_password),
         proxy_jump=tuple(expanded(one, way, "ProxyJump") for one in jump.split(",") if one),
-        proxy_command="" if jump else expanded(unless_none(answer, "proxycommand"), way, "ProxyCommand"),
+        proxy_command=expanded(unless_none(answer, "proxycommand"), way, "ProxyCommand"),
         proxy_use_fdpass=is_on(answer, "proxyusefdpass"),
         user_known_hosts=known_hosts_of(answer, "userknownhostsfile"),
         global_known_hosts=known_hosts_of(answer, "globalknownhostsfile"),
