@@ -143,7 +143,8 @@ Generated host reports of 8 KB on average (60 % healthy, 25 % with a warning, 10
 in part), in {SLICES} run folders as AWX's job slicing leaves them. `merge` writes the run folder with all reports, the
 fleet report, the screen and the HTML page; `report` makes the screen and the page again, and JUnit XML, CSV, Markdown
 and OpenMetrics with them. Every command is a process of its own, run once; memory is `ru_maxrss`, which never shows
-less than the 20 MiB of the benchmark itself. A program of linear time takes as long for a host of many as of few.
+less than the 20 MiB of the benchmark itself. Whether time is linear is judged by
+processor time: wall-clock time includes the disk, and whatever else the machine did.
 
 {text}
 """
