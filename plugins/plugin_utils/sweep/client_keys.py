@@ -109,8 +109,11 @@ class _Login:
             if reply.kind == "success":
                 return
             self._methods = reply.methods or self._methods
-        if not self._methods and login.nothing().kind == "success":
-            return
+        if not self._methods:
+            reply = login.nothing()
+            if reply.kind == "success":
+                return
+            self._methods = reply.methods
         raise self._refused()
 
     def _may(self, method: str) -> bool:
@@ -133,7 +136,7 @@ class _Login:
         secret = self._password or ""
         if method == "password":
             self._sent = True
-            return login.password(secret)
+            return login.send_password(secret)
 
         def answer(asked: Reply) -> list[str] | None:
             if not asked.hidden:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_patterns import matches_pattern
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
     KeyFormatError,
     end_of_key,
@@ -46,7 +45,7 @@ class HostCertificate(NamedTuple):
         """Return why this certificate does not vouch for the host ``name``; empty if it does.
 
         ``algorithms`` are those with which an authority may sign. A certificate without names is good for every
-        host, as in OpenSSH up to 10.2. Source: sshkey_cert_check_host() of OpenSSH's sshkey.c.
+        host, and a name in it is no pattern, as in OpenSSH 9. Source: sshkey_cert_check_host() of OpenSSH's sshkey.c.
         """
         moment_s = time.time() if now_s is None else now_s
         reason = ""
@@ -56,7 +55,7 @@ class HostCertificate(NamedTuple):
             reason = f"is not valid before {_moment(self.valid_after_s)}"
         elif moment_s >= self.valid_before_s:
             reason = f"expired on {_moment(self.valid_before_s)}"
-        elif self.principals and not any(matches_pattern(name.lower(), pattern) for pattern in self.principals):
+        elif self.principals and name.lower() not in self.principals:
             reason = f"is for {_some(self.principals)}, not for {one_line(name, 80)}"
         elif self.critical_options:
             reason = f"demands {one_line(self.critical_options[0], 60)}, which is not known"

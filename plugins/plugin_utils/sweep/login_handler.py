@@ -72,7 +72,7 @@ class LoginHandler(AuthHandler):  # type: ignore[misc] # Paramiko ships no types
         request.add_string(sign(signed.asbytes() + request.asbytes()))
         return self._ask(request, "publickey")
 
-    def password(self, secret: str) -> Reply:
+    def send_password(self, secret: str) -> Reply:
         """Send a password."""
         return self._ask(self._request("password", (False, secret)), "password")
 
