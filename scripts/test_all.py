@@ -153,7 +153,18 @@ def suites() -> list[Suite]:
             f"tests/{folder}",
             path=f"collections:bench:scripts:tests/agent:tests/fleet:tests/hosts:tests/programs:tests/{folder}",
         )
-        for folder in ("unit", "kernel", "integration", "agent", "gallery", "browser", "fleet", "hosts", "matrix", "programs")
+        for folder in (
+            "unit",
+            "kernel",
+            "integration",
+            "agent",
+            "gallery",
+            "browser",
+            "fleet",
+            "hosts",
+            "matrix",
+            "programs",
+        )
         if list((ROOT / "tests" / folder).glob("*.py"))
     ]
     tools += [

@@ -182,6 +182,13 @@ def test_descriptors() -> None:
     assert share(1, 0) is share(None, 5) is share(5, None) is None
 
 
+def test_a_sandbox_that_forbids_itself_to_open_more_is_nowhere_near_its_limit() -> None:
+    """sshd's child before the login sets RLIMIT_NOFILE to 1, with seven descriptors open."""
+    uses = [DescriptorUse(1, "idle", 10, 1024, 4096), DescriptorUse(2, "sshd", 7, 1, 1)]
+    section = descriptors_section(uses, {}, allocated=5, maximum=None)
+    assert [(one["app"], one["used_percent"]) for one in section["processes"]] == [("idle", 1.0), ("sshd", None)]
+
+
 def test_memory_and_conntrack() -> None:
     memory = memory_section(HostMemory(12, 65_536, 20, None, 40, 99))
     check_section("memory", memory)

@@ -29,6 +29,14 @@ def share(used: int | None, limit: int | None) -> float | None:
     return round(100 * used / limit, 1)
 
 
+_SEALED = 8
+"""No program runs below this. Sandboxes forbid themselves to open anything more: sshd's sets RLIMIT_NOFILE to 1."""
+
+
+def _used(descriptors: int | None, limit: int | None) -> float | None:
+    return None if limit is not None and limit < _SEALED else share(descriptors, limit)
+
+
 def worst_descriptors(processes: Iterable[Process]) -> dict[str, Any] | None:
     """Return the ``descriptors`` entry of an offender: its process nearest to the soft limit, ``None`` if unknown."""
     known = [process for process in processes if process.open_descriptors is not None]
@@ -36,13 +44,13 @@ def worst_descriptors(processes: Iterable[Process]) -> dict[str, Any] | None:
         return None
     worst = max(
         known,
-        key=lambda one: (share(one.open_descriptors, one.soft_limit) or 0.0, one.open_descriptors or 0, -one.pid),
+        key=lambda one: (_used(one.open_descriptors, one.soft_limit) or 0.0, one.open_descriptors or 0, -one.pid),
     )
     return {
         "open": worst.open_descriptors,
         "soft_limit": worst.soft_limit,
         "hard_limit": worst.hard_limit,
-        "used_percent": share(worst.open_descriptors, worst.soft_limit),
+        "used_percent": _used(worst.open_descriptors, worst.soft_limit),
         "worst_pid": worst.pid,
     }
 
@@ -60,7 +68,7 @@ def descriptors_section(
     ``allocated`` and ``maximum`` are the first and third number of ``/proc/sys/fs/file-nr``. A process that is not in
     ``processes`` goes by its own short name.
     """
-    ranked = sorted(uses, key=lambda use: (-(share(use.open, use.soft_limit) or 0.0), -use.open, use.pid))
+    ranked = sorted(uses, key=lambda use: (-(_used(use.open, use.soft_limit) or 0.0), -use.open, use.pid))
     return {
         "system": {"allocated": allocated, "max": maximum},
         "processes": [
@@ -70,7 +78,7 @@ def descriptors_section(
                 "open": use.open,
                 "soft_limit": use.soft_limit,
                 "hard_limit": use.hard_limit,
-                "used_percent": share(use.open, use.soft_limit),
+                "used_percent": _used(use.open, use.soft_limit),
             }
             for use in ranked[:top]
         ],
