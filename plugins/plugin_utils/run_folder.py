@@ -299,6 +299,12 @@ class RunFolder:
                 raise _unreadable(self.path, error) from error
             yield
 
+    def close(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Finish the run with these outcomes, as ``closing`` does; raises ``OSError``."""
+        with self.closing() as put:
+            for host, outcome in outcomes.items():
+                put(host, outcome)
+
     @contextlib.contextmanager
     def closing(self) -> Iterator[Callable[[str, Outcome], None]]:
         """Yield a function that takes each host's final outcome; when the block ends, the run is finished.
