@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,15 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import 
 from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HostOutcomes, Outcome
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_stream import JsonStream
-from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
+from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line, plain_text
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_owner import Owner
 from ansible_collections.lastack.linux.plugins.plugin_utils.schema_check import compiled
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, open_capped, parse_json
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import (
+    InvalidReport,
+    open_capped,
+    parse_json,
+    plain_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -114,7 +120,8 @@ def _read(folder: str | Path, hosts: HostOutcomes | None) -> dict[str, Any]:
     if problems:
         raise InvalidReport("; ".join(problems))
     del head["hosts"]
-    return head
+    # It may come from anywhere, and its words stand in every report.
+    return dict(plain_json(head))
 
 
 def _check_schema_id(schema: object) -> None:
@@ -138,7 +145,8 @@ def _each_host(stream: JsonStream) -> Iterator[tuple[str, Outcome]]:
         entry = stream.value()
         if not _host_check()(entry) or len(host) > _MAX_NAME:
             raise InvalidReport("; ".join(schema_problems({"hosts": {host: entry}}, _hosts_schema())))
-        yield host, Outcome(entry["outcome"], entry["reason"], entry["file"])
+        reason = entry["reason"]
+        yield host, Outcome(entry["outcome"], reason and plain_text(reason), entry["file"])
 
 
 @cache
@@ -221,10 +229,16 @@ def append_outcomes(folder: str | Path, run_id: str, outcomes: Iterable[tuple[st
 
 
 def read_journal(folder: str | Path, run_id: str) -> Iterator[tuple[str, Outcome]]:
-    """Yield the outcomes of one run from its journal, oldest first; broken lines and other runs are passed over."""
+    """Yield the outcomes of one run from its journal, oldest first.
+
+    Broken lines, lines of other runs, and a journal that is no regular file are passed over.
+    """
     try:
         descriptor = os.open(Path(folder) / JOURNAL, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
+        return
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         return
     with os.fdopen(descriptor, "rb") as file:
         for line in _bounded_lines(file):
@@ -251,7 +265,9 @@ def _outcome(entry: object, run_id: str) -> tuple[str, Outcome] | None:
     if not isinstance(entry, dict) or entry.get("run") != run_id:
         return None
     host, outcome, reason, file = (entry.get(key) for key in ("host", "outcome", "reason", "file"))
-    if not isinstance(host, str) or not host or len(host) > _MAX_NAME or outcome not in _OUTCOMES:
+    if not isinstance(host, str) or not host or len(host) > _MAX_NAME:
+        return None
+    if not isinstance(outcome, str) or outcome not in _OUTCOMES:
         return None
     return host, Outcome(
         outcome,

@@ -35,6 +35,7 @@ __all__ = [
     "load_host_report",
     "open_capped",
     "parse_json",
+    "plain_json",
     "read_capped",
     "require_host_report",
     "strict_decoder",
@@ -162,11 +163,24 @@ def _checked(data: bytes, size_bytes: int | None, *, full: bool) -> dict[str, An
     if data.isascii() and b"\\" not in data and b"\x7f" not in data:
         check_depth(report, _MAX_DEPTH)
     else:
-        report = _plain(report, _MAX_DEPTH)
+        report = plain_json(report)
     problems = check_host_report(report, size_bytes=size_bytes, full=full)
     if problems or not isinstance(report, dict):
         raise InvalidReport("; ".join(problems))
     return report
+
+
+def plain_json(value: Any, left: int = _MAX_DEPTH) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a copy with harmless text; refuses (``InvalidReport``) what is nested deeper than ``left`` allows."""
+    if isinstance(value, str):
+        return plain_text(value)
+    if not isinstance(value, (list, dict)):
+        return value
+    if not left:
+        raise _too_deep(_MAX_DEPTH)
+    if isinstance(value, list):
+        return [plain_json(item, left - 1) for item in value]
+    return {plain_text(key): plain_json(item, left - 1) for key, item in value.items()}
 
 
 def check_depth(value: Any, limit: int) -> None:  # noqa: ANN401 - any JSON value
@@ -184,19 +198,6 @@ def _walk(value: Any, left: int, limit: int) -> None:  # noqa: ANN401 - any JSON
         kind = type(item)
         if kind is dict or kind is list:
             _walk(item, left - 1, limit)
-
-
-def _plain(value: Any, left: int) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a copy with harmless text; refuses what is nested deeper than ``left`` allows."""
-    if isinstance(value, str):
-        return plain_text(value)
-    if not isinstance(value, (list, dict)):
-        return value
-    if not left:
-        raise _too_deep(_MAX_DEPTH)
-    if isinstance(value, list):
-        return [_plain(item, left - 1) for item in value]
-    return {plain_text(key): _plain(item, left - 1) for key, item in value.items()}
 
 
 def _too_deep(limit: int) -> InvalidReport:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,6 +111,8 @@ def test_json_and_markdown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["{old}", "/nonexistent"], "is not a run folder"),
         (["{old}", "{new}", "--json", "--markdown", "-"], "both want standard output"),
         (["{old}", "{new}", "--markdown", "/nonexistent/diff.md"], "/nonexistent/diff.md: No such file or directory"),
+        (["{old}", "{new}", "--markdown", ""], "--markdown needs the name of a file"),
+        (["{old}", "{new}", "--markdown", "{old}"], "is a folder: name a file"),
     ],
 )
 def test_errors_are_one_sentence(
@@ -121,6 +124,25 @@ def test_errors_are_one_sentence(
     assert shown.out == ""
     assert said in shown.err
     assert shown.err.count("\n") == 1
+
+
+def test_a_device_or_a_link_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    old, new = two_runs(tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Open for reading and writing: a writer finds a reader, and nobody waits (fifo(7)).
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        assert main(["diff", old, new, "--markdown", str(pipe)]) == 0
+        assert pipe.is_fifo()
+        assert os.read(reader, 65536).decode() == markdown_diff(diff_runs(old, new))
+    finally:
+        os.close(reader)
+    link = tmp_path / "link.md"
+    link.symlink_to("real.md")
+    assert main(["diff", old, new, "--markdown", str(link)]) == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real.md").read_text(encoding="utf-8") == markdown_diff(diff_runs(old, new))
 
 
 def test_runs_the_wrong_way_round_are_said_first(tmp_path: Path) -> None:

@@ -169,3 +169,16 @@ def test_a_manifest_that_is_not_written_to_its_end_is_not_written(tmp_path: Path
         write_manifest(tmp_path, HEAD, cut_short())
     assert list(read_manifest(tmp_path)[1]) == list(HOSTS)
     assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_the_words_of_a_manifest_are_harmless(tmp_path: Path) -> None:
+    evil = "\x1b[31m\n\u202e\ud800\0"
+    head = {**HEAD, "made_by": evil, "id": evil, "options": {evil: [{"id": evil}]}}
+    write_manifest(tmp_path, head, {"a": Outcome("failed", evil, None)}.items())
+    read, hosts = read_manifest(tmp_path)
+    words = json.dumps([read, hosts["a"]], ensure_ascii=False)
+    assert words.isprintable()
+    assert words.encode("utf-8")
+    assert read == read_manifest_head(tmp_path)
+    assert list(read_manifest_hosts(tmp_path)) == list(hosts.items())
+    assert "[31m" in read["made_by"]

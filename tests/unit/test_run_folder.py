@@ -237,6 +237,23 @@ def test_half_written_journal_lines_spoil_no_other(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("outcome", [["ok"], {}, None, 7, "fine"])
+def test_a_journal_line_with_an_odd_outcome_spoils_no_other(outcome: object, tmp_path: Path) -> None:
+    odd = {"run": "r", "host": "a", "outcome": outcome, "reason": None, "file": None}
+    (tmp_path / "outcomes.jsonl").write_text(json.dumps(odd) + "\n", encoding="utf-8")
+    append_outcome(tmp_path, "r", "b", Outcome("failed", "why", None))
+    assert dict(read_journal(tmp_path, "r")) == {"b": Outcome("failed", "why", None)}
+
+
+def test_a_journal_that_is_a_folder_or_a_pipe_says_nothing(tmp_path: Path) -> None:
+    journal = tmp_path / "outcomes.jsonl"
+    journal.mkdir()
+    assert not list(read_journal(tmp_path, "r"))
+    journal.rmdir()
+    os.mkfifo(journal)
+    assert not list(read_journal(tmp_path, "r"))
+
+
 def test_the_last_outcome_counts_and_a_delegating_host_was_not_meant() -> None:
     ok, failed = Outcome("ok", None, "hosts/a.json"), Outcome("failed", "x", None)
     journal = [

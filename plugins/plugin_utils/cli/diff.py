@@ -54,26 +54,22 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.json and arguments.markdown == "-":
         raise CommandError("--json and --markdown - both want standard output: name a file for the Markdown.")
+    if arguments.markdown == "":
+        raise CommandError("--markdown needs the name of a file.")
     try:
         diff = diff_runs(arguments.old, arguments.new)
     except RunFolderError as error:
         raise CommandError(str(error)) from None
     if arguments.markdown is not None:
-        from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import (  # noqa: PLC0415 - the same
-            write_atomically,
+        from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - the same
+            open_output,
         )
         from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown_diff import (  # noqa: PLC0415 - the same
             markdown_diff,
         )
 
-        if arguments.markdown == "-":
-            write(markdown_diff(diff).rstrip("\n"))
-        else:
-            try:
-                write_atomically(arguments.markdown, markdown_diff(diff).encode("utf-8"))
-            except OSError as error:
-                # The error names the temporary file.
-                raise CommandError(f"{arguments.markdown}: {error.strerror or error}") from None
+        with open_output(arguments.markdown) as file:
+            file.write(markdown_diff(diff).encode("utf-8"))
     if arguments.json:
         write(as_json(diff))
     elif arguments.markdown != "-":
