@@ -19,6 +19,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.audit_options import
     check_options,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import for_target, load_catalogue
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_clock import note_wrong_clock
 from ansible_collections.lastack.linux.plugins.plugin_utils.host_summary import host_summary
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.play_of_task import play_hosts, play_id
@@ -59,6 +60,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
             job: dict[str, Any] = self._start(arguments, variables)
             return job
         journal = _Journal(run, host, str(variables["inventory_hostname"]))
+        began = time.monotonic()
         try:
             raw = self._look(arguments, variables)
         except AnsibleConnectionFailure as error:
@@ -69,7 +71,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         except BaseException as error:
             journal.note("failed", _reason(error))
             raise
-        return self._judge(raw, journal)
+        return self._judge(raw, journal, time.monotonic() - began)
 
     def _run_folder(self, store: object, variables: Mapping[str, Any]) -> RunFolder | None:
         if store is None:
@@ -146,7 +148,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
             shared_loader_obj=self._shared_loader_obj,
         )
 
-    def _judge(self, raw: Mapping[str, Any], journal: _Journal) -> dict[str, Any]:
+    def _judge(self, raw: Mapping[str, Any], journal: _Journal, look_s: float) -> dict[str, Any]:
         if raw.get("unreachable"):
             reason = journal.note("unreachable", _text(raw.get("msg")) or "no connection")
             return {"unreachable": True, "msg": reason, "changed": False}
@@ -161,6 +163,7 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
         except InvalidReport as error:
             return self._failure(journal.note("invalid", f"the host report {error}"), raw)
         checked["host"]["inventory_name"] = one_line(journal.host, 256)
+        note_wrong_clock(checked, look_s)
         try:
             fact = journal.store(checked)
         except RunFolderError as error:

@@ -129,6 +129,16 @@ def test_what_does_not_hinder_a_look_hinders_no_report(swept: Swept, illness: st
     assert swept.report(host)["host"]["name"] == host
 
 
+def test_a_wrong_clock_is_said(swept: Swept) -> None:
+    completeness = swept.report("wrong-clock")["completeness"]
+    assert not completeness["complete"]
+    assert any(
+        one["code"] == "clock_wrong" and "the controller's: its dates are wrong" in one["detail"]
+        for one in completeness["warnings"]
+    )
+    assert "wrong-clock: its clock is " in swept.cost.output
+
+
 def test_the_others_are_not_affected(swept: Swept) -> None:
     for number in range(WELL):
         host = f"web-{number:03}"
@@ -144,8 +154,10 @@ def test_a_leak_is_found_on_its_host_alone(swept: Swept) -> None:
 
 def test_it_is_one_screen(swept: Swept) -> None:
     shown = swept.cost.output[swept.cost.output.index("hosts audited") - 10 :]
-    assert len(shown.splitlines()) <= 24
+    assert len(shown.splitlines()) <= 40
     assert all(len(line) <= 100 for line in shown.splitlines())
+    # All of them that were not looked at, each with its reason.
+    assert [name for name in REASONS if name.replace("_", "-") not in shown] == []
     assert "leak.py" in shown
     assert "Not seen" in shown
     assert "Traceback" not in swept.cost.output

@@ -208,6 +208,9 @@ def test_forged_reports_are_refused_and_nothing_else_is_lost(lab: Lab, tmp_path:
     assert "\x1b" not in audit.output
     assert not [line for line in audit.output.splitlines() if line.startswith("intruder")]
     assert "\x1b" not in json.dumps(audit.report("forged-valid"), ensure_ascii=False)
+    # It is a recorded report: its date is not of today.
+    completeness = audit.report("forged-valid")["completeness"]
+    assert (completeness["complete"], [one["code"] for one in completeness["warnings"]]) == (False, ["clock_wrong"])
 
 
 @pytest.mark.parametrize(

@@ -384,7 +384,7 @@ def test_hosts_share_an_answer_only_where_ssh_would_give_the_same(
         return found
 
     shared = every()
-    monkeypatch.setattr(ssh_answer, "_may_differ", lambda _: True)
+    monkeypatch.setattr(ssh_answer, "_may_differ", lambda __: True)
     monkeypatch.setattr(ssh_answer, "_ASKED", {})
     assert shared == every()
 
@@ -470,7 +470,7 @@ def test_jump_hosts_that_go_round_are_a_sentence(reader: str, config: Callable[[
 
     def follow() -> None:
         hop = found
-        for _ in range(100):
+        for __ in range(100):
             assert hop is not None
             hop = hop_settings(hop)
 

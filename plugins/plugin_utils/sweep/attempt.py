@@ -121,9 +121,10 @@ class Looker:
         key_file = target.variables.get("ansible_ssh_private_key_file")
         if passphrase is not None and key_file:
             unlock(str(key_file), str(passphrase))
+        asked = {} if target.ssh_password is None else {"ansible_password": target.ssh_password}
         return settings_for(
             target.host,
-            target.variables,
+            {**target.variables, **asked},
             config_files=self._config_files,
             overrides=self._overrides,
         )

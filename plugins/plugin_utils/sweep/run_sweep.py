@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.host_clock import note_wrong_clock
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import TargetError
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.worker_pool import WorkerPool
@@ -143,6 +144,7 @@ class _Sweep:
             self._note(host, "invalid", f"the host report {error}")
             return
         report["host"]["inventory_name"] = one_line(host, 256)
+        note_wrong_clock(report, self._pool.life_s)
         self._run.store_report(host, report)
         self._ok += 1
 

@@ -35,7 +35,7 @@ class WorkerPool:
         """Start no thread yet; each host that finds none idle starts one."""
         self._look = look
         self._size = size
-        self._life_s = life_s
+        self.life_s = life_s
         self._given: queue.SimpleQueue[tuple[Target, Lifeline] | None] = queue.SimpleQueue()
         self._brought: queue.SimpleQueue[tuple[Lifeline, Answer]] = queue.SimpleQueue()
         self._running: dict[Lifeline, str] = {}
@@ -53,7 +53,7 @@ class WorkerPool:
 
     def give(self, target: Target) -> None:
         """Begin to look at ``target``."""
-        lifeline = Lifeline(self._life_s)
+        lifeline = Lifeline(self.life_s)
         self._running[lifeline] = target.host
         if self._threads < len(self._running):
             self._threads += 1
