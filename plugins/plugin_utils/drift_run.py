@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_drift import DriftMerge, LimitsMerge
@@ -87,7 +88,11 @@ def _narrowed(report: Mapping[str, Any], only: str, key: str | None, names: set[
 
 def _unknown(only: str, names: set[str]) -> str:
     part = only.rpartition(".")[2].lower()
-    close = sorted(name for name in names if part and part in name.lower()) or sorted(names)
+    close = (
+        sorted(name for name in names if part and part in name.lower())
+        or get_close_matches(only, sorted(names), n=_NAMED)
+        or sorted(names)
+    )
     more = ", …" if len(close) > _NAMED else ""
     told = f": there is {', '.join(close[:_NAMED])}{more}" if close else ""
     return f"No host of this run tells of a sysctl, an application or a login {only!r}{told}."

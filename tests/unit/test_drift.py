@@ -260,6 +260,20 @@ def test_one_key_in_full(folder: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert "1048576 3 no file" in shown(capsys, folder, "fs.nr_open")
 
 
+def test_one_manager_over_several_files_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    over = {f"web-{number}": host("1", winner=f"/f:{number % 2}", manages="tuned") for number in range(5)}
+    run = run_folder(tmp_path / "run", {**over, "web-9": host("2")})
+    text = shown(capsys, run)
+    assert text.count("tuned sets it later (/tuned:1)") == 1
+    assert "tuned sets it later (/tuned:1) on 5 hosts" in text
+
+
+def test_the_screen_suggests_a_command_that_can_be_pasted(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, folder)
+    assert f"lastack drift {folder} {KEY}" in text
+    assert "soft:hard hosts" in text
+
+
 def test_json_is_valid(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["drift", folder, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -270,7 +284,11 @@ def test_json_is_valid(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("key", "said"),
-    [("somaxconn", f"'somaxconn': there is {KEY}."), ("nothing", f": there is api, fs.nr_open, {KEY}.")],
+    [
+        ("somaxconn", f"'somaxconn': there is {KEY}."),
+        ("nothing", f": there is api, fs.nr_open, {KEY}."),
+        ("net.core.somaxcon", f": there is {KEY}."),
+    ],
 )
 def test_an_unknown_key_is_one_sentence(key: str, said: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["drift", folder, key]) == 2

@@ -486,6 +486,15 @@ def test_a_paragraph_loses_no_word(words: list[str]) -> None:
     assert screen.text().split() == " ".join(words).split()
 
 
+@pytest.mark.parametrize("path", ["/usr/lib/tuned/throughput/tuned.conf", "/opt/" + "x" * 90 + "/last"])
+def test_no_space_gets_into_a_path(path: str) -> None:
+    screen = Screen(colour=False, width=50)
+    screen.paragraph("tuned sets it", f"({path})", "on 2 hosts", first="  ", rest="      ")
+    assert f"({path})" in "".join(line.strip() for line in screen.text().splitlines())
+    if len(path) < 40:
+        assert f"({path})" in screen.text(), "what fits in a line is not cut"
+
+
 @given(st.text(max_size=60), st.integers(min_value=1, max_value=30))
 def test_cut_text_fits(text: str, width: int) -> None:
     assert display_width(cut(text, width)) <= width

@@ -55,5 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write(as_json(drift))
     else:
-        write(render_drift(drift, key=arguments.key, colour=wants_colour(arguments.colour), width=screen_width()))
+        write(
+            render_drift(
+                drift,
+                key=arguments.key,
+                folder=arguments.run_folder,
+                colour=wants_colour(arguments.colour),
+                width=screen_width(),
+            )
+        )
     return SUCCESS

@@ -64,10 +64,10 @@ def _span(piece: Span | str) -> Span:
     return Span(piece) if isinstance(piece, str) else piece
 
 
-def _words(pieces: Sequence[Span | str], longest: int, line: int) -> list[Span]:
+def _words(pieces: Sequence[Span | str], line: int) -> list[Span]:
     """The pieces cut at spaces; whole ones stay whole if they fit in ``line`` columns.
 
-    A word over ``longest`` characters is cut in any case.
+    A word over ``line`` columns is cut in any case; what goes on in the next line is marked as whole.
     """
     words = []
     for text, style, whole in map(_span, pieces):
@@ -75,8 +75,23 @@ def _words(pieces: Sequence[Span | str], longest: int, line: int) -> list[Span]:
             words.append(Span(clean(text), style))
             continue
         for word in clean(text).split(" "):
-            words += [Span(word[start : start + longest], style) for start in range(0, len(word), longest)]
+            words += [Span(part, style, index > 0) for index, part in enumerate(_lines(word, line)) if part]
     return words
+
+
+def _lines(word: str, width: int) -> list[str]:
+    """A word in pieces of at most ``width`` columns."""
+    if len(word) <= width // 2 or display_width(word) <= width:
+        return [word]
+    parts, used = [""], 0
+    for c in word:
+        size = display_width(c)
+        if used + size > width:
+            parts.append("")
+            used = 0
+        parts[-1] += c
+        used += size
+    return parts
 
 
 class Screen:
@@ -105,14 +120,15 @@ class Screen:
     def paragraph(self, *spans: Span | str, first: Span | str = "", rest: str = "") -> None:
         """Add a text wrapped at spaces, with a prefix for its first line and one for the others; none if empty."""
         taken = max(display_width(_span(first).text), display_width(rest))
-        words = _words(spans, self.width // 2, self.width - taken)
+        words = _words(spans, self.width - taken)
         pieces, used = [_span(first)], display_width(_span(first).text)
         for index, word in enumerate(words):
             size = display_width(word.text)
             # A command stands apart from the sentence before it.
             apart = word.style == "command" and index > 1 and words[index - 1].text != "·"
             gap = "" if len(pieces) == 1 else "  " if apart else " "
-            if gap and used + len(gap) + size > self.width:
+            # A space inside a word would be read, and copied, as part of it.
+            if gap and (word.whole or used + len(gap) + size > self.width):
                 self.line(*pieces)
                 pieces, used, gap = [Span(rest)], display_width(rest), ""
             pieces += [Span(gap), word]

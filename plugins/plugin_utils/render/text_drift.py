@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.inert_markdown import shell_word
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import (
     count,
     data,
@@ -33,8 +36,13 @@ _WHAT = {
 }
 
 
-def render_drift(drift: Mapping[str, Any], *, key: str | None = None, colour: bool = False, width: int = 100) -> str:
-    """Return the screen of one ``lastack.drift/1`` as text; with ``key`` that one in full."""
+def render_drift(
+    drift: Mapping[str, Any], *, key: str | None = None, folder: str = "RUN", colour: bool = False, width: int = 100
+) -> str:
+    """Return the screen of one ``lastack.drift/1`` as text; with ``key`` that one in full.
+
+    ``folder`` is the run folder as the user named it, for the commands that the screen suggests.
+    """
     screen = Screen(colour=colour, width=width)
     hosts, run = data(drift, "hosts"), data(drift, "run")
     audited, meant = int(hosts.get("audited") or 0), int(hosts.get("meant") or 0)
@@ -52,9 +60,12 @@ def render_drift(drift: Mapping[str, Any], *, key: str | None = None, colour: bo
     _section(screen, "Settings", settings, 0, in_full=key is not None)
     _section(screen, "Limits", limits, int(drift.get("limits_truncated") or 0), in_full=key is not None)
     if key is None and (settings or limits):
-        first = settings[0].get("key") if settings else limits[0].get("name")
+        first = str(settings[0].get("key") if settings else limits[0].get("name"))
+        run_folder, name = shlex.quote(folder), shell_word(first) or "KEY"
         screen.gap()
-        screen.paragraph("→ one of them with its hosts:", Span(f"lastack drift RUN {first}", "command", whole=True))
+        screen.paragraph(
+            "→ one of them with its hosts:", Span(f"lastack drift {run_folder} {name}", "command", whole=True)
+        )
     return screen.text()
 
 
@@ -80,7 +91,7 @@ def _values(screen: Screen, entry: Mapping[str, Any], *, in_full: bool) -> None:
     values = rows(entry, "values")
     shown = values if in_full else values[:_VALUES]
     columns = [
-        Column("value", least=24),
+        Column("soft:hard" if "what" in entry else "value", least=24),
         Column("hosts", right=True),
         Column("file that wins", least=24),
         Column("owner", least=10),
@@ -104,12 +115,12 @@ def _notes(value: Mapping[str, Any], index: int, *, in_full: bool) -> list[list[
     notes = []
     if stale := int(value.get("stale_hosts") or 0):
         notes.append([Span(f"on {plural(stale, 'host')} the file says otherwise: a restart changes it", "warning")])
-    managers = {
-        f"{source['manager']} sets it later ({source.get('place')}) on {plural(int(source.get('hosts') or 0), 'host')}"
-        for source in rows(value, "sources")
-        if source.get("manager")
-    }
-    notes += [[Span(note, "warning")] for note in sorted(managers)]
+    # A source is a file and a manager: the same manager over different files is one of them here.
+    managers: Counter[str] = Counter()
+    for source in rows(value, "sources"):
+        if source.get("manager"):
+            managers[f"{source['manager']} sets it later ({source.get('place')})"] += int(source.get("hosts") or 0)
+    notes += [[Span(f"{note} on {plural(number, 'host')}", "warning")] for note, number in sorted(managers.items())]
     if in_full:
         for source in rows(value, "sources")[1:]:
             file, on = source.get("winner") or "no file", plural(int(source.get("hosts") or 0), "host")
