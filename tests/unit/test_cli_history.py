@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def test_runs_are_added_once_and_shown(file: Path, tmp_path: Path, capsys: pytes
     assert "checkout-api" in shown.out
     assert shown.err == ""
     assert main(["history", "checkout-api"]) == 0
-    assert "2,204 leaked sockets on 1 host, ? a day" in capsys.readouterr().out
+    assert "2,204 leaked sockets on 1 host, growth not known" in capsys.readouterr().out
 
 
 def test_json_and_html(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +121,25 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, capsys: pytest.Captu
     folder = run_of(tmp_path / "run", web="healthy")
     assert main(["history", "add", folder, "--file", str(tmp_path / "file" / "history.sqlite")]) == 2
     assert f"{tmp_path / 'file'} is not a directory" in capsys.readouterr().err
+
+
+def test_a_history_file_whose_name_is_no_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = os.fsdecode(bytes(tmp_path) + b"/\xff ?%41#\n\x1b[31m")
+    folder = run_of(tmp_path / "run", web1="sick")
+    assert main(["history", "add", folder, "--file", path]) == 0
+    assert os.path.isfile(path)  # noqa: PTH113 - a string
+    assert main(["history", "--file", path]) == 0
+    assert "checkout-api" in capsys.readouterr().out
+
+
+def test_a_run_that_does_not_say_when_it_began_is_named(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_of(tmp_path / "run", web1="sick")
+    manifest = tmp_path / "run" / "manifest.json"
+    started = json.loads(manifest.read_bytes()) | {"started_at": "2026-99-99T00:00:00Z"}
+    manifest.write_text(json.dumps(started), encoding="utf-8")
+    assert main(["history", "add", folder, "--file", str(file)]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == f"lastack: {folder}: the run does not say when it began: 2026-99-99T00:00:00Z\n"
+    assert shown.out == ""

@@ -108,6 +108,30 @@ def test_the_screen_of_all_applications(tmp_path: Path) -> None:
     assert max(map(display_width, screen.splitlines())) <= 100
 
 
+def test_the_last_day_is_not_mixed_up_with_the_last_known_one(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    fill(path, {run_on(1): {"api": 50, "gateway": 9}, run_on(2, audited=60): {"api": 70}}, {})
+    with opened(path) as store:
+        history = build_history(store, days=30)
+    screen = render_history(history, file="/tmp/my history")
+    said = "1 application with leaked sockets on the last day; not known of 1 more: too few hosts were seen"
+    assert said in " ".join(screen.split())
+    assert "last known" in screen
+    assert "lastack history api --file '/tmp/my history'" in screen
+    assert "of 100 hosts audited on the last day" in screen
+    assert "Days: ? too few hosts were seen to say" in screen
+    with opened(path) as store:
+        one = build_history(store, days=30, app="gateway")
+    shown = render_history(one, app="gateway")
+    assert "9 leaked sockets on 1 host on 2026-11-01, not known since, growth not known" in shown
+
+
+def test_no_heading_is_cut_on_a_narrow_screen(tmp_path: Path) -> None:
+    screen = render_history(_weeks(tmp_path / "history.sqlite"), width=80)
+    assert "…" not in screen
+    assert max(map(display_width, screen.splitlines())) <= 80
+
+
 def test_the_screen_of_one_application(tmp_path: Path) -> None:
     history = _weeks(tmp_path / "history.sqlite", app="checkout-api")
     screen = render_history(history, app="checkout-api")

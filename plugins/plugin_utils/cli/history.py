@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--app", metavar="APP", help="plot this application, also one that is called add or forget")
     parser.add_argument(
-        "--days", metavar="N", type=int, default=_DEFAULT_DAYS, help="up to the newest run (default: 30)"
+        "--days", metavar="N", type=int, default=_DEFAULT_DAYS, help="how many, up to the newest run (default: 30)"
     )
     parser.add_argument("--before", metavar="DATE", help="with forget: the first day to keep, as YYYY-MM-DD (UTC)")
     parser.add_argument(
@@ -141,6 +141,7 @@ def _show(arguments: argparse.Namespace, app: str | None) -> None:
     from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - the same
         STDOUT,
         open_output,
+        refuse_inputs,
     )
     from ansible_collections.lastack.linux.plugins.plugin_utils.history_days import (  # noqa: PLC0415 - the same
         build_history,
@@ -150,7 +151,9 @@ def _show(arguments: argparse.Namespace, app: str | None) -> None:
         render_history,
     )
 
-    with opened(_path(arguments)) as store:
+    path = _path(arguments)
+    refuse_inputs({"--html": arguments.html}, [path])
+    with opened(path) as store:
         history = build_history(store, days=arguments.days, app=app)
     if arguments.html is not None:
         from ansible_collections.lastack.linux.plugins.plugin_utils.render.html_history import (  # noqa: PLC0415 - the same
@@ -166,6 +169,7 @@ def _show(arguments: argparse.Namespace, app: str | None) -> None:
             render_history(
                 history,
                 app=app,
+                file=arguments.file,
                 colour=wants_colour(arguments.colour),
                 width=screen_width(),
                 ascii_only=not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.character_plot import (
@@ -34,15 +35,19 @@ _NOUNS = (("sockets", "socket"), ("hosts", "host"))
 _PLAIN = str.maketrans({"·": "-", "→": ">", "…": ".", "≥": ">", "—": "-"})
 
 
-def render_history(
+def render_history(  # noqa: PLR0913 - the defaults are what a caller wants
     history: Mapping[str, Any],
     *,
     app: str | None = None,
+    file: str | None = None,
     colour: bool = False,
     width: int = 100,
     ascii_only: bool = False,
 ) -> str:
-    """The screen of a ``lastack.history/1``; with ``app`` the plot of that application."""
+    """The screen of a ``lastack.history/1``; with ``app`` the plot of that application.
+
+    ``file`` is the history file that the user named, for the command that the screen suggests.
+    """
     screen = Screen(colour=colour, width=width)
     days = history["days"]
     if not days:
@@ -52,8 +57,9 @@ def render_history(
     if app is not None:
         _application(screen, history, app, ascii_only=ascii_only)
     else:
-        _applications(screen, history, ascii_only=ascii_only)
+        _applications(screen, history, file, ascii_only=ascii_only)
         _findings(screen, history, ascii_only=ascii_only)
+        _legend(screen, days, [*history["apps"][:_APPS], *_shown_findings(history)])
     text = screen.text()
     return text.replace("≥ ", ">=").translate(_PLAIN) if ascii_only else text
 
@@ -75,13 +81,12 @@ def growth(per_day: float | None) -> str:
 
 
 def standing(app: Mapping[str, Any]) -> str:
-    """How an application stands: "≥ 2,100 leaked sockets on ≥ 1 host, +100 a day"."""
+    """How an application stands: "≥ 2,100 leaked sockets on ≥ 1 host, +100 a day"; and when, if that is not today."""
     last = app["last"]
     sockets, hosts = (noun if last and last[what] == 1 else f"{noun}s" for what, noun in _NOUNS)
-    return (
-        f"{figure(last, 'sockets')} leaked {sockets} on {figure(last, 'hosts')} {hosts},"
-        f" {growth(app['growth_per_day'])} a day"
-    )
+    since = f" on {last['day']}, not known since" if last and last["day"] != app["points"][-1]["day"] else ""
+    pace = f"{growth(app['growth_per_day'])} a day" if app["growth_per_day"] is not None else "growth not known"
+    return f"{figure(last, 'sockets')} leaked {sockets} on {figure(last, 'hosts')} {hosts}{since}, {pace}"
 
 
 def marks_of(days: Sequence[Mapping[str, Any]], points: Sequence[Mapping[str, Any]], what: str) -> list[Mark]:
@@ -109,38 +114,39 @@ def thin_words(days: Sequence[Mapping[str, Any]]) -> str:
 def _head(screen: Screen, days: Sequence[Mapping[str, Any]]) -> None:
     first, last = days[0]["day"], days[-1]["day"]
     span = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
-    seen = f"{count(days[-1]['audited'])} of {plural(days[-1]['meant'], 'host')} audited on the last"
+    seen = f"{count(days[-1]['audited'])} of {plural(days[-1]['meant'], 'host')} audited on the last day"
     when = f"{first} to {last}" if first != last else first
     screen.paragraph(
         Span("History", "bold"),
         Span(f"· {when}", whole=True),
         Span(f"· a run on {count(len(days))} of {plural(span, 'day')}", whole=True),
         Span(f"· {seen}", whole=True),
+        Span(f"· {count(partly)} of them seen in part" if (partly := days[-1]["incomplete"]) else "", whole=True),
         rest="  ",
     )
     if said := thin_words(days):
         screen.paragraph(Span(said, "warning"), rest="  ")
-    if partly := days[-1]["incomplete"]:
-        verb = "was" if partly == 1 else "were"
-        screen.paragraph(f"{plural(partly, 'host')} of the last day {verb} seen in part.", rest="  ")
 
 
-def _applications(screen: Screen, history: Mapping[str, Any], *, ascii_only: bool) -> None:
+def _applications(screen: Screen, history: Mapping[str, Any], file: str | None, *, ascii_only: bool) -> None:
     days, apps = history["days"], history["apps"]
     screen.gap()
     if not apps:
         screen.line(Span("No application has leaked on these days.", "good"))
         return
-    now = sum(1 for app in apps if app["last"] and app["last"]["sockets"])
+    now = sum(1 for app in apps if app["points"][-1]["sockets"])
+    hidden = sum(1 for app in apps if app["points"][-1]["sockets"] is None and app["last"] and app["last"]["sockets"])
+    doubt = f"; not known of {count(hidden)} more: too few hosts were seen" if hidden else ""
     screen.paragraph(
-        f"{plural(now, 'application')} with leaked sockets on the last day that tells",
+        f"{plural(now, 'application')} with leaked sockets on the last day{doubt}",
         first=Span("CLOSE_WAIT  ", "bold"),
+        rest="  ",
     )
     columns = [
         Column("application", least=_NAME),
-        Column(_legend(days, apps)),
+        Column("days"),
         Column("first", right=True),
-        Column("last", right=True),
+        Column("last known" if hidden else "last", right=True),
         Column("a day", right=True),
         Column("hosts", right=True),
     ]
@@ -160,12 +166,18 @@ def _applications(screen: Screen, history: Mapping[str, Any], *, ascii_only: boo
     if more:
         screen.line(f"  … {plural(more, 'more application')}: lastack history --json")
     named = next((name for app in apps if (name := shell_word(app["app"]))), "APPLICATION")
-    screen.paragraph("→", Span(f"lastack history {named}", "command", whole=True), "  its plot", first="  ")
+    option = f" --file {shlex.quote(file)}" if file else ""
+    screen.paragraph(
+        "→ one of them as a plot:", Span(f"lastack history {named}{option}", "command", whole=True), first="  "
+    )
+
+
+def _shown_findings(history: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in history["findings"] if row["severity"] != "info" and not row["id"].startswith("close_wait.")]
 
 
 def _findings(screen: Screen, history: Mapping[str, Any], *, ascii_only: bool) -> None:
-    days = history["days"]
-    rows = [row for row in history["findings"] if row["severity"] != "info" and not row["id"].startswith("close_wait.")]
+    days, rows = history["days"], _shown_findings(history)
     if not rows:
         return
     screen.gap()
@@ -173,7 +185,7 @@ def _findings(screen: Screen, history: Mapping[str, Any], *, ascii_only: bool) -
     columns = [
         Column("finding", least=_NAME),
         Column("severity"),
-        Column(_legend(days, rows)),
+        Column("days"),
         Column("first", right=True),
         Column("last", right=True),
         Column("a day", right=True),
@@ -258,13 +270,20 @@ def _spark(
     return spark(bucketed(marks_of(days, points, what), _SPARK), ascii_only=ascii_only)
 
 
-def _legend(days: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The heading of the days' column, which says what stands for too little only where it stands."""
+def _legend(screen: Screen, days: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add a line on what stands for a day without a run or with too few hosts, where there is such a day."""
+    if not rows:
+        return
     marks = marks_of(days, rows[0]["points"], "hosts")
     unsure = any(point["at_least"] or point["hosts"] is None for row in rows for point in row["points"])
     told = [
         words
-        for shown, words in ((any(not mark.run for mark in marks), "blank no run"), (unsure, "? too few"))
+        for shown, words in (
+            (any(not mark.run for mark in marks), "blank: no run"),
+            (unsure, f"{FEWER} too few hosts were seen to say"),
+        )
         if shown
     ]
-    return f"days ({', '.join(told)})" if told else "days"
+    if told:
+        screen.gap()
+        screen.paragraph(f"Days: {', '.join(told)}", rest="  ")
