@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from _typeshed import ReadableBuffer
 
 __all__ = ["open_atomically", "write_atomically"]
 
@@ -37,16 +40,38 @@ def open_atomically(path: str | Path, *, mode: int | None = None) -> Iterator[IO
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with io.BufferedWriter(_Named(descriptor, target)) as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), _default_mode() if mode is None else mode)
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
+            with _errors_of(target):
+                os.fchmod(descriptor, _default_mode() if mode is None else mode)
+                os.fsync(descriptor)
+        with _errors_of(target):
+            Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     _flush_folder(target.parent)
+
+
+class _Named(io.FileIO):
+    """A file whose errors name the place that it is meant for: of several files, the one that cannot be written."""
+
+    def __init__(self, descriptor: int, target: Path) -> None:
+        super().__init__(descriptor, "wb")
+        self._target = target
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        with _errors_of(self._target):
+            return super().write(data)
+
+
+@contextlib.contextmanager
+def _errors_of(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from None
 
 
 def _default_mode() -> int:

@@ -124,7 +124,10 @@ def add_run(store: HistoryStore, path: str) -> bool:
     for stored in stored_hosts(run):
         sink.add(stored)
     finished_at = run.manifest["finished_at"] if run.manifest["finished"] else None
-    sink.finish({"run": {**run.manifest, "finished_at": finished_at}})
+    try:
+        sink.finish({"run": {**run.manifest, "finished_at": finished_at}})
+    except HistoryError as error:
+        raise HistoryError(f"{path}: {error}") from None
     return sink.added
 
 

@@ -253,7 +253,7 @@ def _checked(connection: sqlite3.Connection, path: str) -> tuple[sqlite3.Connect
 
 
 def _connect(path: str, mode: str) -> sqlite3.Connection:
-    address = f"file:{quote(str(Path(path).absolute()))}?mode={mode}"
+    address = f"file:{quote(os.fsencode(Path(path).absolute()))}?mode={mode}"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_S)
     # What a damaged or forged file says of its own functions is not believed.
     connection.execute("PRAGMA trusted_schema = OFF")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,3 +71,24 @@ def test_a_file_written_in_parts_appears_whole_or_not_at_all(tmp_path: Path) -> 
         interrupted()
     assert path.read_bytes() == b"one two"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_of_several_files_the_one_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write_both() -> None:
+        with open_atomically(tmp_path / "large") as large, open_atomically(tmp_path / "small") as small:
+            small.write(b"new")
+            large.write(b"x" * 100_000)
+
+    # Python ignores SIGXFSZ: a file that grows beyond the limit is an error like a full disk (setrlimit(2)).
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_both()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "large")
+    assert (tmp_path / "large").read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["large"]

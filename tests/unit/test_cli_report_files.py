@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.main import main
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.csv_tables import TABLES
 from test_cli_report import run_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILES = ("html", "markdown", "junit", "openmetrics")
 STARTS = {"html": "<!doctype html", "markdown": "**lastack", "junit": "<?xml", "openmetrics": "# HELP"}
@@ -134,3 +131,53 @@ def test_a_history_that_is_none_is_said(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"{tmp_path}/lastack/history.sqlite does not exist" in shown.err
+
+
+INPUTS = ("manifest.json", "outcomes.jsonl", ".lock", "hosts/web1.json", "hosts/new")
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("option", [*FILES, "csv"])
+def test_what_is_read_is_never_overwritten(
+    option: str, name: str, run_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = kept(run_folder)
+    (tmp_path / "link").symlink_to(run_folder)
+    assert main(["report", run_folder, f"--{option}", f"{tmp_path}/link/{name}"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == (
+        f"lastack: --{option} {tmp_path}/link/{name} would overwrite what is read: name another place.\n"
+    )
+    assert shown.out == ""
+    assert kept(run_folder) == before
+
+
+def test_a_comparison_never_overwrites_what_it_reads(
+    run_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = run_of(tmp_path / "new", web1="sick")
+    for folder in (run_folder, new):
+        before = kept(folder)
+        assert main(["diff", run_folder, new, "--markdown", f"{folder}/manifest.json"]) == 2
+        assert "would overwrite what is read" in capsys.readouterr().err
+        assert kept(folder) == before
+
+
+def test_a_history_is_never_overwritten_by_a_page(
+    run_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    history = tmp_path / "lastack" / "history.sqlite"
+    assert main(["history", "add", run_folder]) == 0
+    before = history.read_bytes()
+    for words in (["history"], ["report", run_folder, "--history"], ["report", run_folder, "--history", str(history)]):
+        capsys.readouterr()
+        assert main([*words, "--html", str(history)]) == 2
+        shown = capsys.readouterr()
+        assert shown.err == f"lastack: --html {history} would overwrite what is read: name another place.\n"
+        assert shown.out == ""
+        assert history.read_bytes() == before
+
+
+def kept(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}

@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare two run folders and print the screen, with ``--json`` the comparison itself."""
-    from ansible_collections.lastack.linux.plugins.plugin_utils.diff_runs import (  # noqa: PLC0415 - probe is fast
+    from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - probe is fast
+        open_output,
+        refuse_inputs,
+        run_inputs,
+    )
+    from ansible_collections.lastack.linux.plugins.plugin_utils.diff_runs import (  # noqa: PLC0415 - the same
         diff_runs,
     )
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (  # noqa: PLC0415 - the same
@@ -56,14 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("--json and --markdown - both want standard output: name a file for the Markdown.")
     if arguments.markdown == "":
         raise CommandError("--markdown needs the name of a file.")
+    refuse_inputs({"--markdown": arguments.markdown}, [*run_inputs(arguments.old), *run_inputs(arguments.new)])
     try:
         diff = diff_runs(arguments.old, arguments.new)
     except RunFolderError as error:
         raise CommandError(str(error)) from None
     if arguments.markdown is not None:
-        from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - the same
-            open_output,
-        )
         from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown_diff import (  # noqa: PLC0415 - the same
             markdown_diff,
         )

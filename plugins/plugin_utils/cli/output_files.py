@@ -16,9 +16,9 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.atomic_files import 
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.outcome import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["STDOUT", "named_errors", "open_output", "require_one_stdout"]
+__all__ = ["STDOUT", "named_errors", "open_output", "refuse_inputs", "require_one_stdout", "run_inputs"]
 
 STDOUT = "-"
 """The path that means standard output."""
@@ -65,6 +65,32 @@ def require_one_stdout(wanted: dict[str, str | None]) -> bool:
     if len(taken) > 1:
         raise CommandError(f"{' and '.join(taken)} cannot both go to standard output: name a file for one of them.")
     return bool(taken)
+
+
+def run_inputs(run_folder: str) -> list[str]:
+    """Return what a run consists of: its files and folders that no report may replace."""
+    from ansible_collections.lastack.linux.plugins.plugin_utils.folder_lock import LOCK  # noqa: PLC0415 - probe is fast
+    from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HOSTS  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (  # noqa: PLC0415 - the same
+        JOURNAL,
+        MANIFEST,
+    )
+
+    return [os.path.join(run_folder, name) for name in (MANIFEST, JOURNAL, LOCK, HOSTS)]  # noqa: PTH118 - as typed
+
+
+def refuse_inputs(wanted: Mapping[str, str | None], inputs: Iterable[str]) -> None:
+    """Refuse (``CommandError``) an output that is one of the inputs, or lies in one that is a folder.
+
+    ``wanted`` are options with their paths, which links and other spellings do not hide.
+    """
+    kept = {os.path.realpath(path) for path in inputs}
+    for option, path in wanted.items():
+        place = os.path.realpath(path) if path and path != STDOUT else ""
+        while place not in {"", os.sep}:
+            if place in kept:
+                raise CommandError(f"{option} {path} would overwrite what is read: name another place.")
+            place = os.path.dirname(place)  # noqa: PTH120 - as typed
 
 
 def _hand_on(spool: IO[bytes], path: str) -> None:

@@ -94,7 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _refuse_clashes(arguments: argparse.Namespace) -> bool:
     """Refuse two outputs in one place; return whether standard output is taken by a file."""
     from ansible_collections.lastack.linux.plugins.plugin_utils.cli.output_files import (  # noqa: PLC0415 - the same
+        refuse_inputs,
         require_one_stdout,
+        run_inputs,
     )
 
     wanted: dict[str, str | None] = {f"--{name}": getattr(arguments, name) for name in _FILES}
@@ -111,6 +113,9 @@ def _refuse_clashes(arguments: argparse.Namespace) -> bool:
     for option in ("csv", "tickets"):
         if getattr(arguments, option) == "":
             raise CommandError(f"--{option} needs the name of a folder.")
+    refuse_inputs(
+        {**wanted, "--csv": arguments.csv}, [*run_inputs(arguments.run_folder), *_history_files(arguments.history)]
+    )
     silent = require_one_stdout({**wanted, "--json": "-" if arguments.json else None})
     return silent and not arguments.json
 
@@ -152,6 +157,17 @@ def _render(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             raise CommandError(str(error)) from None
         _write_from_fleet(files, arguments, fleet, html_path)
     return fleet, html_path
+
+
+def _history_files(file: str | None) -> list[str]:
+    """Return the history file that is read, if one is."""
+    if file is None:
+        return []
+    from ansible_collections.lastack.linux.plugins.plugin_utils.history_store import (  # noqa: PLC0415 - the same
+        default_path,
+    )
+
+    return [file or str(default_path())]
 
 
 def _history(file: str | None) -> Markup | None:
