@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import functools
-import re
-
 __all__ = ["matches_list", "matches_pattern"]
 
 
@@ -16,7 +13,21 @@ def matches_pattern(text: str, pattern: str) -> bool:
 
     Source: match_pattern() of OpenSSH's match.c; there are no sets in brackets, an address in brackets is itself.
     """
-    return _expression(pattern).fullmatch(text) is not None
+    at = place = 0
+    star, taken = -1, 0
+    # Only the last star is ever tried again: a pattern of many takes no longer.
+    while at < len(text):
+        if place < len(pattern) and pattern[place] == "*":
+            star, taken = place, at
+            place += 1
+        elif place < len(pattern) and pattern[place] in {"?", text[at]}:
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            taken += 1
+            at, place = taken, star + 1
+        else:
+            return False
+    return not pattern[place:].strip("*")
 
 
 def matches_list(name: str, patterns: str) -> bool:
@@ -33,11 +44,3 @@ def matches_list(name: str, patterns: str) -> bool:
                 return False
             found = True
     return found
-
-
-@functools.lru_cache(maxsize=4096)
-def _expression(pattern: str) -> re.Pattern[str]:
-    # Runs of stars are one: each more would be another loop for the matcher.
-    parts = re.split(r"(\*+|\?)", pattern)
-    text = "".join(".*" if part[:1] == "*" else "." if part == "?" else re.escape(part) for part in parts)
-    return re.compile(text, re.DOTALL)
