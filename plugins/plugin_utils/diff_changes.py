@@ -181,4 +181,7 @@ class Changes:
     def ranked(self, shown: int) -> tuple[list[tuple[Any, Change]], int]:
         """Return the worst ``shown`` entries and how many were cut."""
         ranked = sorted(self._by_key.items(), key=lambda item: (item[1].rank(), item[0]))
-        return ranked[:shown], len(ranked) - len(ranked[:shown]) + self._untracked
+        # What is as it was gives way first: what healed is asked for, and ranks lower.
+        kept = sorted(ranked, key=lambda item: item[1].change() == "steady")[:shown]
+        kept.sort(key=lambda item: (item[1].rank(), item[0]))
+        return kept, len(ranked) - len(kept) + self._untracked

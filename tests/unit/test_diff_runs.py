@@ -132,6 +132,13 @@ def test_a_leak_on_hosts_that_the_old_run_did_not_see_is_not_called_new(tmp_path
     assert app(diff(tmp_path / "2", {"b": host_report()}, new))["change"] == "new"
 
 
+def test_what_is_as_it_was_gives_way_to_what_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ansible_collections.lastack.linux.plugins.plugin_utils.diff_runs._SHOWN", 1)
+    found = diff(tmp_path, {"a": host_report({"same": 100, "once": 5})}, {"a": host_report({"same": 100})})
+    assert [entry["app"] for entry in found["apps"]] == ["once"]
+    assert found["apps_truncated"] == 1
+
+
 def test_a_look_that_saw_less_heals_nothing(tmp_path: Path) -> None:
     blind = incomplete(host_report({"other": 1}), "not_privileged", detail="not root")
     blind["completeness"]["privileged"] = False

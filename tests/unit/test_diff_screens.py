@@ -59,6 +59,37 @@ def test_the_screen_tells_a_fixed_leak_from_hosts_that_nobody_reached(
     assert max(map(display_width, shown.out.splitlines())) <= 100
 
 
+def test_a_finding_that_changed_says_where_and_what_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def finding(subject: str) -> dict[str, Any]:
+        told = {
+            "id": "listen.overflow",
+            "severity": "warning",
+            "remedy": "app",
+            "summary": "Full.",
+            "evidence": {},
+            "next_step": "Look.",
+        }
+        return {**told, "subject": subject}
+
+    old: dict[str, Any] = {name: host_report(at=OLD) for name in ("a", "b", "c")} | {"d": "timed out"}
+    new: dict[str, Any] = {name: host_report() for name in ("a", "b", "c", "d")}
+    old["a"]["findings"] = [finding("healed"), finding("more")]
+    new["a"]["findings"] = [finding("fresh"), finding("more")]
+    new["b"]["findings"] = [finding("more")]
+    new["d"]["findings"] = [finding("unclear")]
+    for report, value in ((old["a"], "4096"), (new["a"], "128")):
+        report["sysctls"] = {"net.core.somaxconn": {"current": value, "configured": None, "winner": None}}
+    folders = run_folder(tmp_path / "old", old, started_at=OLD), run_folder(tmp_path / "new", new)
+    assert main(["diff", *folders]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Findings 1 new, 1 not known before, 1 grown, 1 gone" in text
+    assert "new: listen.overflow fresh on 1 host: a → Look. lastack explain listen.overflow" in text
+    assert "not known before: listen.overflow unclear on 1 host not reached before: d → Look. grown" in text
+    assert "grown: listen.overflow more on 1 → 2 hosts, new on b" in text
+    assert "gone: listen.overflow healed on 1 → 0 hosts" in text
+    assert f"whose file it is: lastack drift {folders[1]} net.core.somaxconn" in text
+
+
 def test_nothing_changed_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = run_folder(tmp_path / "old", {"a": host_report(at=OLD)}, started_at=OLD)
     assert main(["diff", old, run_folder(tmp_path / "new", {"a": host_report()}), "--fail-on", "grown"]) == 0

@@ -80,6 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
             render_diff,
         )
 
-        write(render_diff(diff, colour=wants_colour(arguments.colour), width=screen_width()))
+        write(render_diff(diff, folder=arguments.new, colour=wants_colour(arguments.colour), width=screen_width()))
     changes = set(diff["changes"])
     return FAILED if arguments.fail_on and changes & _FAILS[arguments.fail_on] else SUCCESS

@@ -25,6 +25,7 @@ __all__ = [
     "URGENT",
     "app_notes",
     "change_word",
+    "changes_left_out",
     "finding_words",
     "host_groups",
     "open_hosts",
@@ -37,7 +38,7 @@ __all__ = [
 
 _WORDS = {
     "new": "new",
-    "first_seen": "first seen",
+    "first_seen": "not known before",
     "grown": "grown",
     "unclear": "not known",
     "unseen": "gone where seen",
@@ -182,15 +183,30 @@ def other_findings(diff: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def finding_words(finding: Mapping[str, Any], quote: Callable[[object], str] = str) -> str:
     """One finding that changed, in one line: what, where, on how many hosts before and now."""
     common, away = data(finding, "common"), open_hosts(finding)
-    elsewhere = sum(int(data(finding, "hosts").get(key) or 0) for key in ("joined", "not_seen_before"))
-    parts = []
-    if any(common.values()):
-        parts.append(f"{count(common.get('old_hosts'))} → {plural(int(common.get('new_hosts') or 0), 'host')}")
-    if elsewhere:
-        parts.append(f"{plural(elsewhere, 'host')} not seen before")
+    hosts, named = data(finding, "hosts"), data(finding, "named")
+    old, new = (int(common.get(key) or 0) for key in ("old_hosts", "new_hosts"))
+    parts = [f"{count(old)} → {plural(new, 'host')}" if old else plural(new, "host")] if old or new else []
+    groups = {
+        "appeared": "",
+        "joined": "new in the inventory",
+        "not_seen_before": "not reached before",
+        "unknown_before": "not seen as well before",
+    }
+    parts += [f"{plural(int(hosts[key]), 'host')} {words}" for key, words in groups.items() if words and hosts.get(key)]
     if away:
         parts.append(f"not known of {plural(away, 'more host')}")
-    return f"{quote(finding.get('id'))} {quote(finding.get('subject'))} on {', '.join(parts)}"
+    names = [quote(row.get("host")) for key in groups for row in rows(named, key)]
+    where = joined(names, _NAMES, sum(int(hosts.get(key) or 0) for key in groups))
+    lead = ", new on " if old else ": "
+    tail = f"{lead}{where}" if names else ""
+    return f"{quote(finding.get('id'))} {quote(finding.get('subject'))} on {', '.join(parts)}{tail}"
+
+
+def changes_left_out(diff: Mapping[str, Any]) -> int:
+    """How many findings that changed the comparison may not list: none while it lists one that did not change."""
+    if any(finding.get("change") == "steady" for finding in rows(diff, "findings")):
+        return 0
+    return int(diff.get("findings_truncated") or 0)
 
 
 def setting_words(setting: Mapping[str, Any], quote: Callable[[object], str] = str) -> str:
@@ -209,7 +225,7 @@ def host_groups(diff: Mapping[str, Any], quote: Callable[[object], str] = str) -
     group = data(hosts, "not_reached")
     reasons: dict[str, list[str]] = {}
     for row in rows(group, "hosts"):
-        held = f" ({count(row['sockets'])})" if row.get("sockets") else ""
+        held = f" ({count(row['sockets'])} leaked)" if row.get("sockets") else ""
         reasons.setdefault(f"{row.get('outcome')}: {row.get('reason')}", []).append(quote(row.get("host")) + held)
     lines += [f"{joined(names, 2 * _NAMES)} {quote(why)}" for why, names in reasons.items()]
     more = int(group.get("count") or 0) - len(rows(group, "hosts"))

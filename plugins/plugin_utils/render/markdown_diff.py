@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.diff_words import (
     app_notes,
     change_word,
+    changes_left_out,
     finding_words,
     host_groups,
     open_hosts,
@@ -43,7 +44,7 @@ def markdown_diff(diff: Mapping[str, Any]) -> str:
     dead = [app for app in rows(diff, "dead_sockets") if app.get("change") != "steady"]
     lines += _apps("Dead sockets", dead, int(diff.get("dead_sockets_truncated") or 0))
     findings = [f"{change_word(one)}: {finding_words(one, code)}" for one in other_findings(diff)]
-    lines += _list("Findings", findings, int(diff.get("findings_truncated") or 0))
+    lines += _list("Findings", findings, changes_left_out(diff))
     settings = [setting_words(one, code) for one in rows(diff, "settings")]
     lines += _list("Settings", settings, int(diff.get("settings_truncated") or 0))
     lines += _list("Not known", host_groups(diff, code), 0)

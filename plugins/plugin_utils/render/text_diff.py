@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.diff_words import (
     URGENT,
     app_notes,
     change_word,
+    changes_left_out,
     finding_words,
     host_groups,
     open_hosts,
@@ -20,6 +22,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.render.diff_words im
     swapped,
     tally,
 )
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.inert_markdown import shell_word
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.phrases import count, data, plural, rows
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import Column, Screen, Span
 
@@ -34,8 +37,11 @@ _LINES = 8
 _STYLES = {"new": "critical", "first_seen": "warning", "grown": "critical", "unseen": "warning", "gone": "good"}
 
 
-def render_diff(diff: Mapping[str, Any], *, colour: bool = False, width: int = 100) -> str:
-    """Return the screen of one ``lastack.diff/1`` as text; ``width`` is in columns."""
+def render_diff(diff: Mapping[str, Any], *, folder: str = "NEW", colour: bool = False, width: int = 100) -> str:
+    """Return the screen of one ``lastack.diff/1`` as text; ``width`` is in columns.
+
+    ``folder`` is the newer run folder as the user named it, for the commands that the screen suggests.
+    """
     screen = Screen(colour=colour, width=width)
     if wrong := swapped(diff):
         screen.paragraph(Span(wrong, "critical"), rest="  ")
@@ -45,8 +51,8 @@ def render_diff(diff: Mapping[str, Any], *, colour: bool = False, width: int = 1
         screen.paragraph(Span("No host was seen both times, so no change is known.", "critical"))
     _apps(screen, diff)
     _dead(screen, diff)
-    _findings(screen, other_findings(diff), int(diff.get("findings_truncated") or 0))
-    _settings(screen, diff)
+    _findings(screen, other_findings(diff), changes_left_out(diff))
+    _settings(screen, diff, folder)
     screen.gap()
     if _calm(diff):
         screen.paragraph(Span("Nothing changed on the hosts seen both times.", "good"))
@@ -110,7 +116,7 @@ def _table(screen: Screen, apps: Sequence[Mapping[str, Any]], cut: int) -> None:
     )
     more = len(apps) - len(shown) + cut
     if more:
-        screen.line(f"  … {plural(more, 'more application')}: lastack diff --json")
+        screen.line(f"  … {plural(more, 'more application')}: lastack diff OLD NEW --json")
 
 
 def _row(app: Mapping[str, Any]) -> list[Span | str]:
@@ -138,20 +144,26 @@ def _findings(screen: Screen, findings: Sequence[Mapping[str, Any]], cut: int) -
     if not findings:
         return
     screen.gap()
-    screen.line(Span("Findings", "bold"))
+    screen.paragraph(tally(findings), first=Span("Findings  ", "bold"), rest="  ")
+    explained: set[str] = set()
     for finding in findings[:_LINES]:
         change = str(finding.get("change"))
         word = Span(f"{change_word(finding)}:", _STYLES.get(change, ""))
         screen.paragraph(word, finding_words(finding), first="  ", rest="    ")
-        if change in ("new", "first_seen"):
-            step = str(finding.get("next_step") or f"lastack explain {finding.get('id')}")
-            screen.paragraph(f"→ {step}", first="    ", rest="      ")
+        if change in URGENT:
+            page = str(finding.get("id"))
+            step = str(finding.get("next_step") or "") if change != "grown" else ""
+            command = "" if page in explained else f"lastack explain {page}"
+            explained.add(page)
+            if step or command:
+                told = [Span(piece) for piece in (step,) if piece]
+                screen.paragraph("→", *told, Span(command, "command", whole=True), first="    ", rest="      ")
     more = max(0, len(findings) - _LINES) + cut
     if more:
-        screen.line(f"  … {plural(more, 'more finding')}: lastack diff --json")
+        screen.line(f"  … {plural(more, 'more finding')}: lastack diff OLD NEW --json")
 
 
-def _settings(screen: Screen, diff: Mapping[str, Any]) -> None:
+def _settings(screen: Screen, diff: Mapping[str, Any], folder: str) -> None:
     settings, cut = rows(diff, "settings"), int(diff.get("settings_truncated") or 0)
     if not settings:
         return
@@ -165,4 +177,7 @@ def _settings(screen: Screen, diff: Mapping[str, Any]) -> None:
         screen.paragraph(setting_words(setting), first="  ", rest="    ")
     more = max(0, len(settings) - _LINES) + cut
     if more:
-        screen.line(f"  … {plural(more, 'more change')}: lastack diff --json")
+        screen.line(f"  … {plural(more, 'more change')}: lastack diff OLD NEW --json")
+    if key := shell_word(settings[0].get("key")):
+        command = f"lastack drift {shlex.quote(folder)} {key}"
+        screen.paragraph("→ which hosts, and whose file it is:", Span(command, "command", whole=True), first="  ")
