@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.host_outcomes import HOSTS, Outcome, report_file
+from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import MANIFEST, read_manifest_head
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError, utc_now
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import Finished, finish_merged
@@ -25,19 +27,24 @@ __all__ = ["merge_runs"]
 _MADE_BY = "merge"
 _MOST = 1000
 _NAMED = 20
+_CLOCKS_DIFFER = datetime.timedelta(days=1)
+"""So far a host's clock is believed to be right; the controller's own may be wrong too."""
 
 
 def merge_runs(paths: Sequence[str], store: str | None = None) -> Finished:
     """Write a run folder with the hosts of all ``paths``, which are only read; return it finished.
 
     A host that several runs have is taken once: ``ok`` beats any other outcome, then the later ``collected_at``
-    counts, then the later run. Without ``store`` the folder is a new one beside other runs (``default_path``).
+    counts, then the later run; where the host's clock is a day off its run, the run's start stands for it. ``store``
+    may hold no run but a merge that was cut short. Without ``store`` the folder is a new one beside other runs
+    (``default_path``).
     Raises ``RunFolderError``: a run still goes on, comes twice or cannot be read (then nothing was written), or the
     new folder cannot be written (then it is removed, unless it was there before).
     """
     runs = _open(paths)
     if store is not None:
         _refuse_inside(Path(store), runs)
+        _refuse_run(Path(store))
     places = _Places(runs)
     options = _options(runs, places)
     existed = store is not None and os.path.lexists(store)
@@ -95,6 +102,19 @@ def _refuse_inside(store: Path, runs: Sequence[RunFolder]) -> None:
         source = run.path.resolve()
         if target == source or source in target.parents or target in source.parents:
             raise RunFolderError(f"Cannot write the merged run to {store}: {run.path} is read from there.")
+
+
+def _refuse_run(store: Path) -> None:
+    """Refuse to replace a run: one that is finished, of somebody else, of a newer lastack, or damaged."""
+    if not os.path.lexists(store / MANIFEST):
+        return
+    try:
+        head = read_manifest_head(store)
+    except InvalidReport as error:
+        raise RunFolderError(f"Cannot write the merged run to {store}: its {MANIFEST} {error}.") from error
+    if head["finished"] or head["made_by"] != _MADE_BY:
+        held = one_line(head["id"], 64)
+        raise RunFolderError(f"Cannot write the merged run to {store}: it holds the run {held}, choose a new folder.")
 
 
 def _play(runs: Sequence[RunFolder]) -> str:
@@ -157,10 +177,24 @@ class _Places:
 def _worth(place: tuple[RunFolder, StoredHost]) -> tuple[bool, str, bool, str]:
     """Return the sort key of one word on a host: the highest counts; of equal ones ``max`` keeps the first."""
     run, stored = place
+    looked_at = "" if stored.report is None else _looked_at(run, str(stored.report["collected_at"]))
     # Without the Z, a time sorts before the same second with a fraction.
-    collected_at = "" if stored.report is None else str(stored.report["collected_at"]).rstrip("Z")
+    collected_at = looked_at.rstrip("Z")
     # That nothing came back is no news beside a reason.
     return stored.report is not None, collected_at, stored.outcome.outcome != "missing", run.manifest["started_at"]
+
+
+def _looked_at(run: RunFolder, collected_at: str) -> str:
+    """Return when a host was looked at: as it says, or when its run began if its clock cannot be right."""
+    started_at = str(run.manifest["started_at"])
+    try:
+        collected, started, ended = (
+            datetime.datetime.fromisoformat(moment)
+            for moment in (collected_at, started_at, run.manifest["finished_at"] or started_at)
+        )
+    except ValueError:
+        return collected_at
+    return collected_at if started - collected <= _CLOCKS_DIFFER and collected - ended <= _CLOCKS_DIFFER else started_at
 
 
 class _Copied:

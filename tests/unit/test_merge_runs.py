@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils import merge_runs as merge_module
@@ -19,9 +20,6 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import Ru
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import finish_run, rerender_run
 from generated_reports import generate
 from sample_reports import sample
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EARLY, LATE, LATER = "2026-11-23T04:30:12Z", "2026-11-23T04:30:12.5Z", "2026-11-24T00:00:00Z"
 
@@ -42,6 +40,8 @@ def make(
             run.record(host, "unreachable", told)
     if finish:
         assert finish_run(run) is not None
+        # Whatever the day of the test is: the clocks of the hosts are right.
+        change(RunFolder.read(path), started_at=EARLY, finished_at=LATER)
     return RunFolder.read(path)
 
 
@@ -164,6 +164,41 @@ def test_a_run_that_was_cut_short_is_taken_as_far_as_it_came(tmp_path: Path) -> 
     assert f"Cut short, so its other hosts are missing: {cut.run_id}." in " ".join(finished.text.split())
     assert finished.fleet["baseline"]["profile"] == "server"
     assert (tmp_path / "b" / "outcomes.jsonl").exists()
+
+
+@pytest.mark.parametrize("wrong", ["1970-01-01T00:00:07Z", "2035-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_clock_that_is_years_off_does_not_decide_which_report_is_newer(wrong: str, tmp_path: Path) -> None:
+    folders = [str(tmp_path / name) for name in ("yesterday", "today")]
+    for folder, day, clocks in zip(folders, ("22", "23"), ((wrong, None), (None, wrong)), strict=True):
+        own = f"2026-11-{day}T04:30:12Z"
+        hosts = [report("sick", clock or own) | {"duration_s": float(day)} for clock in clocks]
+        change(
+            make(tmp_path / Path(folder).name, {"set-right": hosts[0], "set-wrong": hosts[1]}),
+            started_at=f"2026-11-{day}T04:30:00Z",
+            finished_at=f"2026-11-{day}T05:00:00Z",
+        )
+    for order in (folders, folders[::-1]):
+        store = tmp_path / f"merged-{len(list(tmp_path.iterdir()))}"
+        merge_runs(order, str(store))
+        kept = [json.loads(path.read_bytes())["duration_s"] for path in (store / "hosts").iterdir()]
+        assert kept == [23.0, 23.0]
+
+
+def test_a_run_is_never_replaced_by_a_merge(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    make(a, {"web-1": report("sick")})
+    make(b, {"web-2": report("sick")})
+    kept = make(tmp_path / "kept", {"web-3": report("sick")})
+    assert f"it holds the run {kept.run_id}, choose a new folder" in refused(tmp_path, a, b, store=kept.path)
+    change(kept, finished=False, owner=None)
+    assert f"it holds the run {kept.run_id}, choose a new folder" in refused(tmp_path, a, b, store=kept.path)
+    change(kept, schema="lastack.run/2")
+    assert "a newer lastack wrote it" in refused(tmp_path, a, b, store=kept.path)
+    (kept.path / "manifest.json").write_bytes(b"{")
+    assert "its manifest.json is not JSON" in refused(tmp_path, a, b, store=kept.path)
+    cut_short = make(tmp_path / "cut-short", {"web-1": None}, finish=False)
+    change(cut_short, made_by="merge", owner=None)
+    assert merge_runs([str(a), str(b)], str(cut_short.path)).fleet["hosts"]["audited"] == 2
 
 
 def refused(tmp_path: Path, *paths: Path, store: Path | None = None) -> str:
