@@ -172,7 +172,7 @@ class _Login:
         parts += self._unsigned
         if self._shown:
             more = f" and {len(self._shown) - 2} more" if len(self._shown) > 2 else ""  # noqa: PLR2004 - two say enough
-            parts.append(f"shown were {', '.join(one_line(one, 60) for one in self._shown[:2])}{more}")
+            parts.append(f"shown were {', '.join(one_line(one, 100) for one in self._shown[:2])}{more}")
         else:
             parts.append("there was no key to show")
         if self._sent:

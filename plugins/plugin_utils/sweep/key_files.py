@@ -126,10 +126,10 @@ class KeyFile:
         secret = passphrase.encode("utf-8", "surrogateescape")
         mark = hmac.digest(self._salt, secret, hashlib.sha256)
         with self._lock:
-            if not self.locked:
-                return True
             if self.problem or mark in self._wrong:
                 return False
+            if not self.locked:
+                return True
             try:
                 self._open(secret)
             except KeyFileError:

@@ -9,6 +9,7 @@ that an agent signs once, and a person touches a hardware key once.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,7 +49,7 @@ class LoginHandler(AuthHandler):  # type: ignore[misc] # Paramiko ships no types
     def __init__(self, transport: paramiko.Transport, user: str) -> None:
         """Take over the login of ``transport``, and ask for the service."""
         super().__init__(transport)
-        self._user = user
+        self.username = user
         self._ends = time.monotonic() + float(transport.auth_timeout)
         self._replies: queue.Queue[Reply | None] = queue.Queue(_QUESTIONS)
         transport.auth_handler = self
@@ -96,7 +97,7 @@ class LoginHandler(AuthHandler):  # type: ignore[misc] # Paramiko ships no types
     def _request(self, method: str, fields: tuple[bool | str | bytes, ...] = ()) -> paramiko.Message:
         message = paramiko.Message()
         message.add_byte(common.cMSG_USERAUTH_REQUEST)
-        for one in (self._user, "ssh-connection", method):
+        for one in (self.username, "ssh-connection", method):
             message.add_string(one)
         for field in fields:
             if isinstance(field, bool):
@@ -128,7 +129,9 @@ class LoginHandler(AuthHandler):  # type: ignore[misc] # Paramiko ships no types
 
     def abort(self) -> None:
         """Wake who waits: the connection is gone."""
-        self._say(None)
+        # Who has that much to read yet sees it for themselves.
+        with contextlib.suppress(queue.Full):
+            self._replies.put_nowait(None)
 
     @property
     def _client_handler_table(self) -> dict[int, Callable[[Any], None]]:
@@ -140,7 +143,7 @@ class LoginHandler(AuthHandler):  # type: ignore[misc] # Paramiko ships no types
             common.MSG_USERAUTH_INFO_REQUEST: self._parse_sixty,
         }
 
-    def _say(self, reply: Reply | None) -> None:
+    def _say(self, reply: Reply) -> None:
         try:
             self._replies.put_nowait(reply)
         except queue.Full:
