@@ -35,6 +35,8 @@ FLEET_SCHEMA = "lastack.fleet/1"
 _SHOWN = 20
 _FULL_REPORTS = 50
 _REASONS_SHOWN = 20
+_REASONS_COUNTED = 1_000
+"""Different reasons of hosts that were not audited that are counted: a message may name its host."""
 
 # The least explained outcome first: an unreachable host is known to its operator, a forged report is not.
 _NOT_AUDITED = {"invalid": 3, "failed": 2, "unreachable": 1, "missing": 0}
@@ -48,6 +50,7 @@ class FleetMerge:
         self._outcomes: Counter[str] = Counter()
         self._incomplete = 0
         self._not_audited = Worst(_SHOWN)
+        self._reasons: Counter[tuple[str, str]] = Counter()
         self._incomplete_hosts = Worst(_SHOWN)
         self._left_out: Counter[str] = Counter()
         self._states = StatesMerge()
@@ -91,6 +94,9 @@ class FleetMerge:
         """Count a host without a valid report: ``unreachable``, ``failed``, ``invalid`` or ``missing``."""
         self._outcomes[outcome] += 1
         entry = {"host": host, "outcome": outcome, "reason": reason or "no reason was given"}
+        why = (outcome, entry["reason"])
+        if why in self._reasons or len(self._reasons) < _REASONS_COUNTED:
+            self._reasons[why] += 1
         self._not_audited.add((_NOT_AUDITED[outcome],), host, entry)
 
     def worst_reports(self) -> list[dict[str, Any]]:
@@ -116,6 +122,10 @@ class FleetMerge:
                 "incomplete": self._incomplete,
                 "not_audited": self._not_audited.ranked(),
                 "not_audited_truncated": self._not_audited.truncated,
+                "not_audited_reasons": [
+                    {"outcome": outcome, "reason": reason, "hosts": hosts}
+                    for (outcome, reason), hosts in sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
+                ][:_REASONS_SHOWN],
                 "incomplete_hosts": self._incomplete_hosts.ranked(),
                 "incomplete_hosts_truncated": self._incomplete_hosts.truncated,
                 "left_out": dict(self._left_out),

@@ -13,6 +13,8 @@ from typing import Any
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown_fleet import render_markdown
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.text import render_fleet
 from ansible_collections.lastack.linux.plugins.plugin_utils.worst import Worst
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,7 +185,29 @@ def test_lists_are_cut_and_the_cut_is_counted() -> None:
     assert (len(fleet["apps"]), fleet["apps_truncated"]) == (50, 130)
     assert (len(fleet["hosts"]["not_audited"]), fleet["hosts"]["not_audited_truncated"]) == (20, 40)
     assert fleet["hosts"]["not_audited"][0]["host"] == "gone-00"
+    why = {"outcome": "unreachable", "reason": "no reason was given"}
+    assert fleet["hosts"]["not_audited_reasons"] == [{**why, "hosts": 60}]
     assert len(merge.worst_reports()) == 50
+
+
+def test_every_host_that_was_not_seen_is_counted_with_its_reason() -> None:
+    merge = FleetMerge()
+    merge.add("web", sample("healthy"))
+    for number in range(60):
+        merge.add_not_audited(f"gone-{number:02}", "unreachable", "no route" if number % 3 else "timed out")
+    for number in range(5_000):
+        merge.add_not_audited(f"odd-{number:04}", "missing", f"reason of {number}")
+    fleet = merge.result(RUN)
+    assert schema_problems(fleet, load_schema("lastack.fleet/1")) == []
+    assert [row["hosts"] for row in fleet["hosts"]["not_audited_reasons"][:3]] == [40, 20, 1]
+    assert len(fleet["hosts"]["not_audited_reasons"]) == 20
+    screen = " ".join(render_fleet(fleet).split())
+    assert "gone-01, gone-02, gone-04, gone-05, gone-07 and 35 more unreachable (no route)" in screen
+    assert "and 15 more unreachable (timed out)" in screen
+    assert "… 5,000 more hosts in the whole report" in screen
+    page = render_markdown(fleet)
+    assert "and 15 more: unreachable, `timed out`" in page
+    assert "… 5,000 more hosts in the whole report" in page
 
 
 def test_reports_without_optional_parts_merge() -> None:

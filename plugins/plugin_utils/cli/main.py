@@ -52,6 +52,7 @@ Exit status: 0, whatever is found; 1 only with --fail-on and such findings; 2 fo
   lastack merge A B                  one run folder of several
   lastack diff OLD NEW               what changed between two audits
   lastack drift RUN_FOLDER           where hosts differ in settings and limits
+  lastack history add RUN_FOLDER     keep what a run found; lastack history shows how leaks grow
 """
 
 

@@ -40,10 +40,10 @@ def code(text: object, limit: int = _LONGEST) -> str:
     return f"`{shown} `" if shown.endswith("\\") else f"`{shown}`"
 
 
-def codes(texts: Sequence[str], most: int, *, more: bool = False) -> str:
-    """Return the first ``most`` texts as code spans, and that there are more, with their number where it is known."""
+def codes(texts: Sequence[str], most: int, total: int | None = None, *, more: bool = False) -> str:
+    """Return the first ``most`` texts as code spans, and that there are more (of ``total``), with their number."""
     shown = ", ".join(code(text) for text in texts[:most])
-    left = len(texts) - most
+    left = (len(texts) if total is None else total) - len(texts[:most])
     if more:
         return f"{shown} and more"
     return f"{shown} and {left:,} more" if left > 0 else shown

@@ -171,13 +171,18 @@ def _not_seen(fleet: Mapping[str, Any]) -> list[list[str]]:
         groups.setdefault(("seen in part", reasons), []).append(str(row.get("host")))
     if not groups:
         return _left_out(fleet)
-    lines = ["Not seen:", ""]
-    for (what, why), names in list(groups.items())[:_REASONS]:
-        short = [name[:_NAME] for name in names]
-        lines.append(f"- {codes(short, _NAMES)}: {what}{', ' + code(why, _REASON) if why else ''}")
-    more = sum(len(names) for names in list(groups.values())[_REASONS:])
+    # The report names some of the hosts, and counts all of them.
+    counted = {
+        (str(row.get("outcome")), str(row.get("reason") or "")): int(row.get("hosts") or 0)
+        for row in rows(hosts, "not_audited_reasons")
+    }
+    lines, more = ["Not seen:", ""], sum(map(len, groups.values()))
     more += int(hosts.get("not_audited_truncated") or 0) + int(hosts.get("incomplete_hosts_truncated") or 0)
-    return [lines, [f"… {plural(more, 'more host')} in the whole report"] if more else [], *_left_out(fleet)]
+    for (what, why), names in list(groups.items())[:_REASONS]:
+        short, total = [name[:_NAME] for name in names], max(len(names), counted.get((what, why), 0))
+        lines.append(f"- {codes(short, _NAMES, total)}: {what}{', ' + code(why, _REASON) if why else ''}")
+        more -= total
+    return [lines, [f"… {plural(more, 'more host')} in the whole report"] if more > 0 else [], *_left_out(fleet)]
 
 
 def _left_out(fleet: Mapping[str, Any]) -> list[list[str]]:

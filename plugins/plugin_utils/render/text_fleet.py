@@ -323,18 +323,25 @@ def _value(value: Mapping[str, Any]) -> str:
 def _not_seen(screen: Screen, hosts: Mapping[str, Any]) -> None:
     groups: dict[str, list[str]] = {}
     for row in rows(hosts, "not_audited"):
-        reason = f" ({row['reason']})" if row.get("reason") else ""
-        groups.setdefault(f"{row.get('outcome')}{reason}", []).append(str(row.get("host")))
+        groups.setdefault(_why(row), []).append(str(row.get("host")))
+    # The report names some of the hosts, and counts all of them.
+    counted = {_why(row): int(row.get("hosts") or 0) for row in rows(hosts, "not_audited_reasons")}
+    totals = {what: max(len(names), counted.get(what, 0)) for what, names in groups.items()}
     partial: dict[str, list[str]] = {}
     for row in rows(hosts, "incomplete_hosts"):
         reasons = "; ".join(str(reason) for reason in row.get("reasons") or []) or "seen in part"
         partial.setdefault(reasons, []).append(str(row.get("host")))
-    said = [f"{joined(names, _NAMES)} {what}" for what, names in groups.items()]
+    said = [f"{joined(names, _NAMES, totals[what])} {what}" for what, names in groups.items()]
     said += [f"{joined(names, _NAMES)}: {what}" for what, names in partial.items()]
     cut = int(hosts.get("not_audited_truncated") or 0) + int(hosts.get("incomplete_hosts_truncated") or 0)
     for index, text in enumerate(said[:_REASONS]):
         lead: Span | str = Span("Not seen:", "bold") if index == 0 else ""
         screen.paragraph(lead, text, first="" if index == 0 else "  ", rest="    ")
-    more = sum(len(names) for names in [*groups.values(), *partial.values()][_REASONS:]) + cut
-    if more:
+    told = [*totals.values(), *(len(names) for names in partial.values())][:_REASONS]
+    more = sum(map(len, [*groups.values(), *partial.values()])) + cut - sum(told)
+    if more > 0:
         screen.line(f"  … {plural(more, 'more host')} in the whole report")
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    return f"{row.get('outcome')} ({row['reason']})" if row.get("reason") else str(row.get("outcome"))
