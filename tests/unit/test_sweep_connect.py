@@ -140,6 +140,18 @@ def test_a_password_goes_only_to_the_host_that_was_meant(
     assert passwords == ["s3cret" if allowed else None]
 
 
+@pytest.mark.usefixtures("passwords")
+def test_each_connection_has_settings_of_its_own() -> None:
+    # Fabric empties and refills them while it makes a connection, under the hands of whoever shares them.
+    lifelines = [Lifeline(LIFE_S), Lifeline(LIFE_S)]
+    with served(None) as first, served(None) as second:
+        one, other = opened(first, lifelines[0]), opened(second, lifelines[1])
+        one.config.clear()
+        assert other.config.forward_agent is False
+        for lifeline in lifelines:
+            lifeline.let_go()
+
+
 class Talk(Conversation):
     """Keeps what it hears and ends where the test says."""
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +81,7 @@ def open_connection(
         user=settings.user or None,
         port=settings.port,
         gateway=False,
-        config=_config(),
+        config=_new_config(),
         connect_kwargs={"sock": sock},
     )
     connection.host = settings.hostname
@@ -118,7 +117,9 @@ def _where(settings: SshSettings) -> str:
     return f"{one_line(settings.hostname, 100)} port {settings.port}"
 
 
-@functools.cache
-def _config() -> fabric.Config:
-    """Fabric's own defaults: no fabric.yml, no environment, no ssh_config, which ``ssh_settings`` has read."""
+def _new_config() -> fabric.Config:
+    """Fabric's own defaults: no fabric.yml, no environment, no ssh_config, which ``ssh_settings`` has read.
+
+    One for each connection: each writes into its own, and while it does, another thread would find it empty.
+    """
     return fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
