@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.catalogue import PROFILES
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FLEET_SCHEMA, FleetMerge
@@ -107,10 +107,13 @@ def finish_merged(
     return finished
 
 
-def rerender_run(path: str, sinks: Sequence[Sink] = (), *, history: Markup | None = None) -> tuple[dict[str, Any], str]:
+def rerender_run(
+    path: str, sinks: Sequence[Sink] = (), *, history: Markup | None = None, page: IO[bytes] | None = None
+) -> tuple[dict[str, Any], str]:
     """Merge and render a run folder again, whether it finished or was cut short; ``sinks`` see the same one pass.
 
-    ``history`` is the inside of the HTML page's section of that name, made by ``html_history``.
+    ``history`` is the inside of the HTML page's section of that name, made by ``html_history``. ``page`` gets the
+    HTML page as well, also where the folder cannot be written.
 
     Returns the fleet report and the path of the HTML page; the path is empty if the folder cannot be written.
     Raises ``RunFolderError`` for a folder that is no run folder or whose run still goes on, and what a sink raises.
@@ -127,8 +130,12 @@ def rerender_run(path: str, sinks: Sequence[Sink] = (), *, history: Markup | Non
             finished = _write(run, merge, table, history)
     except OSError:
         fleet, html_path = merge.result(_run_of(run)), ""
+        if page is not None:
+            page.write(render_html(fleet, merge.worst_reports(), table, history=history).encode("utf-8"))
     else:
         fleet, html_path = finished.fleet, finished.html_path
+        if page is not None:
+            page.write(Path(html_path).read_bytes())
     for sink in sinks:
         sink.finish(fleet)
     return fleet, html_path

@@ -179,5 +179,17 @@ def test_a_history_is_never_overwritten_by_a_page(
         assert history.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["fleet.json", "report.html", "report.txt", ".lock"])
+def test_a_run_folder_that_cannot_be_written_to_still_gives_the_page(name: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    folder, page = run_of(run, web1="sick", web2="healthy", db=None), tmp_path / "page.html"
+    before = (run / "report.html").read_bytes()
+    # Root may write anywhere, but not a file over a folder.
+    (run / name).unlink(missing_ok=True)
+    (run / name).mkdir()
+    assert main(["report", folder, "--html", str(page)]) == 0
+    assert page.read_bytes() == before
+
+
 def kept(folder: str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}

@@ -152,10 +152,12 @@ def _render(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
             with named_errors(arguments.csv):
                 sinks.append(stack.enter_context(open_tables(arguments.csv)))
         try:
-            fleet, html_path = rerender_run(arguments.run_folder, sinks, history=_history(arguments.history))
+            fleet, html_path = rerender_run(
+                arguments.run_folder, sinks, history=_history(arguments.history), page=files.get("html")
+            )
         except RunFolderError as error:
             raise CommandError(str(error)) from None
-        _write_from_fleet(files, arguments, fleet, html_path)
+        _write_from_fleet(files, fleet)
     return fleet, html_path
 
 
@@ -195,16 +197,8 @@ def _history(file: str | None) -> Markup | None:
         raise CommandError(str(error)) from None
 
 
-def _write_from_fleet(
-    files: Mapping[str, IO[bytes]], arguments: argparse.Namespace, fleet: Mapping[str, Any], html_path: str
-) -> None:
+def _write_from_fleet(files: Mapping[str, IO[bytes]], fleet: Mapping[str, Any]) -> None:
     """Write what needs the fleet report alone."""
-    if "html" in files:
-        if not html_path:
-            raise CommandError(f"{arguments.run_folder}: the HTML report is made there, but it cannot be written to.")
-        from pathlib import Path  # noqa: PLC0415 - costs a tenth of a probe's start
-
-        files["html"].write(Path(html_path).read_bytes())
     if "markdown" in files:
         from ansible_collections.lastack.linux.plugins.plugin_utils.render.markdown_fleet import (  # noqa: PLC0415 - the same
             render_markdown,
