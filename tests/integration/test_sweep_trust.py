@@ -30,7 +30,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings i
 from real_sshd import PASSWORD, USER, Sshd, keygen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -198,7 +198,7 @@ KNOWN = {
     "short": Known("{name} {host_rsa}", taken=False, sshd="rsa", options={"RequiredRSASize": "4096"}),
 }
 
-FIELDS = {
+FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "StrictHostKeyChecking": ("strict", str),
     "HostKeyAlias": ("host_key_alias", str),
     "HostKeyAlgorithms": ("host_key_algorithms", lambda text: (text,)),

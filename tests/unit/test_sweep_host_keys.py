@@ -195,8 +195,9 @@ def test_hardware_keys_may_be_authorities(kind: str) -> None:
     """PROTOCOL.u2f: they sign digests, together with flags and a counter."""
     application, tail = b"ssh:", b"\x01\x00\x00\x00\x07"
     if kind == "ed25519":
-        private: Private = ed25519.Ed25519PrivateKey.generate()
-        authority = pack(b"sk-ssh-ed25519@openssh.com", private.public_key().public_bytes_raw(), application)
+        short = ed25519.Ed25519PrivateKey.generate()
+        private: Private = short
+        authority = pack(b"sk-ssh-ed25519@openssh.com", short.public_key().public_bytes_raw(), application)
     else:
         private = ec.generate_private_key(ec.SECP256R1())
         point = private.public_key().public_bytes(
@@ -329,7 +330,19 @@ def test_a_changed_key_names_both_and_the_place(settings: SshSettings) -> None:
         judged(settings, blob_of(HOST), f"web-1 {line_of(SHARED)}\nweb-1 {line_of(OTHER)}\n")
     place = f"{settings.user_known_hosts[0]}:2"
     shown, known = describe_key(blob_of(HOST)), describe_key(blob_of(OTHER))
-    assert str(caught.value) == f"the host key of web-1 has changed: it shows {shown}, {place} has {known}"
+    assert str(caught.value) == (
+        f"the host key of web-1 has changed: it shows {shown}, {place} has {known}; "
+        "if the host was set up anew, remove that line"
+    )
+
+
+def test_an_unknown_key_tells_where_it_was_sought_and_what_to_do(settings: SshSettings) -> None:
+    with pytest.raises(HostKeyError) as caught:
+        HostKeyPolicy(settings).check(Shown(blob_of(HOST)))
+    assert str(caught.value) == (
+        f"the host key of web-1, {describe_key(blob_of(HOST))}, is not known: not in {settings.user_known_hosts[0]}; "
+        "compare it and log in once by ssh, or add it there"
+    )
 
 
 def test_no_check_means_no_secrets(settings: SshSettings) -> None:
