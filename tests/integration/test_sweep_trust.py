@@ -198,7 +198,7 @@ KNOWN = {
     "short": Known("{name} {host_rsa}", taken=False, sshd="rsa", options={"RequiredRSASize": "4096"}),
 }
 
-FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
+FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "StrictHostKeyChecking": ("strict", str),
     "HostKeyAlias": ("host_key_alias", str),
     "HostKeyAlgorithms": ("host_key_algorithms", lambda text: (text,)),
@@ -440,7 +440,7 @@ def test_a_password_that_was_given_logs_in(settings: SshSettings) -> None:
     with pytest.raises(AuthenticationError, match="the password was wrong") as caught:
         opened(settings, "another one")
     assert "another one" not in str(caught.value)
-    with pytest.raises(AuthenticationError, match="the host takes publickey, password.*; there was no key to show"):
+    with pytest.raises(AuthenticationError, match=r"the host takes publickey, password.*; there was no key to show"):
         opened(settings)
     with pytest.raises(AuthenticationError, match="there was no key to show"):
         opened(settings._replace(methods=("publickey",)), PASSWORD)
