@@ -44,7 +44,7 @@ MOST_KIB = 512 * 1024
 REASONS = {
     "changed_key": (
         "unreachable",
-        r"has changed: it shows ED25519 SHA256:\S+ ?, \S+known_hosts:\d+ has ED25519 SHA256:",
+        r"has changed: it shows ED25519 SHA256:\S+ ?, \S+known_hosts:\d+ has ED25519 SHA256:\S+; if .* remove",
     ),
     "closes": ("failed", r"the connection ended after \d+ of the report's [\d,]+ bytes"),
     "floods": ("invalid", r"the host sent more than 8 MiB that are no report"),

@@ -284,7 +284,7 @@ def test_no_reason_repeats_the_password() -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ("sudo: a password is required", "sudo asks for a password, and none was given"),
+        ("sudo: a password is required", "sudo asks for a password, and none was given: --ask-become-pass"),
         ("sudo: 1 incorrect password attempt", "sudo refused the password"),
         ("sudo: no password was provided", "sudo refused the password"),
         ("sudo: sorry, you must have a tty to run sudo", "sudo insists on a terminal"),
@@ -331,13 +331,19 @@ def test_sudo_s_complaints_are_told_apart(said: str, expected: str) -> None:
         (READY + f"\n{MARKER} error look the host's state\n".encode(), b"", 86, "the host's state", False),
         (READY + f"\n{MARKER} error look\n".encode(), b"", 86, "the look failed without a word", False),
         (READY + f"\n{MARKER} error input cut\n".encode(), b"", 86, "cut", True),
-        (f"\n{MARKER} none\n".encode(), b"", 86, "no Python 3.9 or newer was found", False),
+        (
+            f"\n{MARKER} none\n".encode(),
+            b"",
+            86,
+            "no Python 3.9 or newer was found; ansible_python_interpreter can name one",
+            False,
+        ),
         (
             f"\n{MARKER} old 3.6.8 /usr/bin/python3\n{MARKER} old 3.6.8 /usr/bin/python3\n"
             f"{MARKER} old 2.7.5 /usr/bin/python\n{MARKER} none\n".encode(),
             b"",
             86,
-            "no Python 3.9 or newer: found 3.6.8 at /usr/bin/python3, 2.7.5 at /usr/bin/python",
+            "found 3.6.8 at /usr/bin/python3, 2.7.5 at /usr/bin/python; ansible_python_interpreter can name one",
             False,
         ),
     ],

@@ -18,6 +18,7 @@ def running(**ages: float) -> dict[str, Lifeline]:
     for host, age in ages.items():
         lines[host] = Lifeline(60)
         lines[host].started -= age
+        lines[host].ends -= age
     return lines
 
 
@@ -30,6 +31,13 @@ def test_the_line_says_done_failed_left_and_slow() -> None:
     )
     assert progress_line(Counts(10_000, 1000, 0, {}), 60.0).endswith("about 9 min left · 0 at work")
     assert "left" not in progress_line(Counts(3, 3, 0, {}), 1.0)
+
+
+def test_the_last_hosts_may_take_their_whole_time_and_their_names_come_first() -> None:
+    # What the others took says nothing of a host that hangs.
+    line = progress_line(Counts(27, ok=22, not_ok=4, running=running(hangs=20.2)), 20.2)
+    assert line == "26 of 27 hosts · 4 without a report · slow: hangs (20 s, connecting) · at most 40 s left"
+    assert len(line.partition(" · at most")[0]) < 80
 
 
 def test_only_the_slowest_have_names() -> None:

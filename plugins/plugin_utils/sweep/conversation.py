@@ -37,7 +37,7 @@ _SUDO_SAYS = (
     # sudo(8), plugins/sudoers and sudo-rs in the C locale; the first that fits.
     (r"incorrect password attempt|no password was provided|Sorry, try again", "sudo refused the password"),
     (r"a password is required|a terminal is required to read the password|interactive authentication is required",
-     "sudo asks for a password, and none was given"),
+     "sudo asks for a password, and none was given: --ask-become-pass"),
     (r"must have a tty", "sudo insists on a terminal (requiretty), which a sweep has not"),
     (r"is not in the sudoers file|is not allowed to (?:execute|run)|may not run sudo|I.m sorry .*I.m afraid",
      "sudo does not let this user do that"),
@@ -171,7 +171,8 @@ class Conversation:
             return AnswerError("sudo refused the password")
         if reader.no_python:
             found = f": found {', '.join(reader.old)}" if reader.old else " was found"
-            return AnswerError(self._with_words(f"no Python {'.'.join(map(str, OLDEST))} or newer{found}", told=True))
+            reason = f"no Python {'.'.join(map(str, OLDEST))} or newer{found}; ansible_python_interpreter can name one"
+            return AnswerError(self._with_words(reason, told=True))
         said = self._sudo_said()
         if said is not None:
             return AnswerError(f"{said.reason} ({said.line})")

@@ -173,9 +173,8 @@ class HostKeyPolicy:
         if self._settings.strict == "yes":
             problems = [one.problem for one in self._files if one.problem]
             looked = ", ".join(one_line(one.path, 80) for one in self._files[:2]) or "any file"
-            raise HostKeyError(
-                f"{described}, is not known: {(*filter(None, [doubt]), *problems, f'not in {looked}')[0]}"
-            )
+            unlisted = f"not in {looked}; compare it and log in once by ssh, or add it there"
+            raise HostKeyError(f"{described}, is not known: {(*filter(None, [doubt]), *problems, unlisted)[0]}")
         return self._new(key, described)
 
     def _changed(self, key: bytes, plain: list[KnownKey], doubt: str) -> HostKeyVerdict:
@@ -183,7 +182,8 @@ class HostKeyPolicy:
         other = next((one for one in plain if key_type(one.blob) == key_type(key)), plain[-1])
         return self._unsafe(
             f"the host key of {self._shown} has changed: it shows {describe_key(key)}, "
-            f"{other.place} has {describe_key(other.blob)}" + (f" ({doubt})" if doubt else "")
+            f"{other.place} has {describe_key(other.blob)}{doubt and f' ({doubt})'}; "
+            "if the host was set up anew, remove that line"
         )
 
     def _new(self, key: bytes, described: str) -> HostKeyVerdict:

@@ -86,10 +86,14 @@ def progress_line(counts: Counts, elapsed_s: float) -> str:
     if counts.not_ok:
         parts.append(f"{counts.not_ok:,} without a report")
     left = counts.meant - counts.done
+    slow = slow_hosts(counts.running)
+    if slow and len(counts.running) == left:
+        # All others are done, and what they took says nothing of these: their names and their end are what counts.
+        longest = max(0.0, *(-line.seconds_late for line in counts.running.values()))
+        return " · ".join([*parts, f"slow: {', '.join(slow)}", f"at most {_duration(longest)} left"])
     if counts.done and left > 0:
         parts.append(f"about {_duration(elapsed_s / counts.done * left)} left")
     parts.append(f"{len(counts.running):,} at work")
-    slow = slow_hosts(counts.running)
     if slow:
         parts.append(f"slow: {', '.join(slow)}")
     return " · ".join(parts)
