@@ -131,7 +131,7 @@ class _Diff:
         if less := saw_less(new, old):
             self._groups["narrower"].add(host, reason=less)
         for run, report in (("old", old), ("new", new)):
-            leaked = sum(item.count for item in LEAKS.items(report).values())
+            leaked = sum(item.number for item in LEAKS.items(report).values())
             self._leaked.update({run: leaked, f"{run}_hosts": int(leaked > 0)})
         for thing, changes in self._things:
             before, now = thing.items(old), thing.items(new)
@@ -142,14 +142,14 @@ class _Diff:
                 for rank, item in ((0, before.get(key)), (1, now.get(key))):
                     if item is not None:
                         change.describe((rank, *item.weight), item.words)
-                counts = before[key].count if key in before else 0, now[key].count if key in now else 0
+                counts = before[key].number if key in before else 0, now[key].number if key in now else 0
                 change.compared(host, *counts, _doubt(thing, key, counts, old, new), rebooted=rebooted)
         self._settings.add(host, old, new)
 
     def _only_old(self, host: str, old: Mapping[str, Any], now: StoredHost | None) -> None:
         outcome, reason = (now.outcome.outcome, now.outcome.reason) if now else (None, None)
         if outcome is not None:
-            leaked = sum(item.count for item in LEAKS.items(old).values())
+            leaked = sum(item.number for item in LEAKS.items(old).values())
             reason = reason or "no reason was given"
             self._groups["not_reached"].add(host, leaked, sockets=leaked, outcome=outcome, reason=reason)
         for thing, changes in self._things:
@@ -157,7 +157,7 @@ class _Diff:
                 change = changes.of(key)
                 if change is not None:
                     change.describe((0, *item.weight), item.words)
-                    change.only_old(host, item.count, outcome, reason)
+                    change.only_old(host, item.number, outcome, reason)
 
     def _only_new(self, host: str, new: Mapping[str, Any], *, meant_before: bool) -> None:
         for thing, changes in self._things:
@@ -165,7 +165,7 @@ class _Diff:
                 change = changes.of(key)
                 if change is not None:
                     change.describe((1, *item.weight), item.words)
-                    change.only_new(host, item.count, meant_before=meant_before)
+                    change.only_new(host, item.number, meant_before=meant_before)
 
     def result(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``lastack.diff/1`` for the runs of these manifests."""

@@ -30,7 +30,7 @@ _OF_THE_LOOK = "view."
 class Item(NamedTuple):
     """One thing on one host."""
 
-    count: int
+    number: int
     """Sockets; 1 for a finding."""
     weight: tuple[int, ...]
     """The host whose item weighs most has the word on it."""
@@ -64,7 +64,7 @@ def _leaks(report: Mapping[str, Any]) -> dict[Key, Item]:
             items[key] = Item(count, (count,), {"finding": page_of(offender["causes"])})
         else:
             # One application in several namespaces: the largest of its entries speaks for it.
-            items[key] = known._replace(count=known.count + count)
+            items[key] = known._replace(number=known.number + count)
     return items
 
 
@@ -74,7 +74,7 @@ def _dead_sockets(report: Mapping[str, Any]) -> dict[Key, Item]:
         key, count = (offender["app"],), offender["count"]
         if count:
             items[key] = Item(
-                count + (items[key].count if key in items else 0), (count,), {"finding": "fd.dead_sockets"}
+                count + (items[key].number if key in items else 0), (count,), {"finding": "fd.dead_sockets"}
             )
     return items
 

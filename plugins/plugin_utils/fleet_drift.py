@@ -133,8 +133,8 @@ class LimitsMerge:
             stale = configured is not None and _pair(configured) != running
             source = (*_source(configured or default), stale)
             self._spreads.add(("application", entry["app"]), running, source, host)
-        for domain, (pair, source) in _logins(limits["logins"]).items():
-            self._spreads.add(("login", domain), pair, (*source, False), host)
+        for domain, (pair, place) in _logins(limits["logins"]).items():
+            self._spreads.add(("login", domain), pair, (*place, False), host)
 
     def _processes(self, processes: Any, host: str) -> None:  # noqa: ANN401 - a list of JSON objects
         running = {(entry["app"], (entry["soft_limit"], entry["hard_limit"])) for entry in processes}

@@ -40,6 +40,7 @@ __all__ = [
     "JOURNAL",
     "MANIFEST",
     "RUN_SCHEMA",
+    "NewerManifest",
     "Outcome",
     "append_outcome",
     "append_outcomes",
@@ -124,12 +125,16 @@ def _read(folder: str | Path, hosts: HostOutcomes | None) -> dict[str, Any]:
     return dict(plain_json(head))
 
 
+class NewerManifest(InvalidReport):
+    """The manifest of a newer lastack: not to be read, and not to be replaced."""
+
+
 def _check_schema_id(schema: object) -> None:
     if schema == RUN_SCHEMA:
         return
     name, __, version = schema.partition("/") if isinstance(schema, str) else ("", "", "")
     if name == RUN_SCHEMA.partition("/")[0] and version.isdecimal():
-        raise InvalidReport(f"is of the schema {one_line(f'{name}/{version}', 40)}: a newer lastack wrote it")
+        raise NewerManifest(f"is of the schema {one_line(f'{name}/{version}', 40)}: a newer lastack wrote it")
     raise InvalidReport(f"is not a manifest of the schema {RUN_SCHEMA}")
 
 

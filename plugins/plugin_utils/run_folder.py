@@ -32,6 +32,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.manifest import (
     JOURNAL,
     MANIFEST,
     RUN_SCHEMA,
+    NewerManifest,
     Outcome,
     append_outcomes,
     fold,
@@ -145,9 +146,10 @@ class RunFolder:
             _make_parents(base)
             with locked(base.parent):
                 for folder in _newest_folders(base.parent):
-                    known = _manifest_or_none(folder)
-                    if known is not None and manifest_owner(known) == owner:
-                        return cls(folder, known)
+                    with contextlib.suppress(RunFolderError):
+                        known = _manifest_or_none(folder)
+                        if known is not None and manifest_owner(known) == owner:
+                            return cls(folder, known)
                 for number in range(1, _SAME_SECOND):
                     folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
                     with contextlib.suppress(_TakenError):
@@ -328,6 +330,10 @@ def _unreadable(folder: Path, error: InvalidReport) -> RunFolderError:
 def _manifest_or_none(folder: Path) -> dict[str, Any] | None:
     try:
         return read_manifest_head(folder)
+    except NewerManifest as error:
+        raise RunFolderError(
+            f"{folder} cannot be the run folder: its {MANIFEST} {error}. Choose another one."
+        ) from error
     except InvalidReport:
         return None
 

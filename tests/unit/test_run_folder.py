@@ -306,7 +306,6 @@ def test_host_files_that_cannot_be_used_are_listed_with_the_reason(tmp_path: Pat
         (b'{"schema": "lastack.run/1"', "manifest.json is not JSON"),
         (b"{}", "is not a manifest of the schema lastack.run/1"),
         (b'{"schema": "lastack.run/1"}', "controller is missing"),
-        (b'{"schema": "lastack.run/2"}', "is of the schema lastack.run/2: a newer lastack wrote it"),
         (b'{"schema": "lastack.run/\\u001b"}', "is not a manifest of the schema lastack.run/1"),
     ],
 )
@@ -338,3 +337,24 @@ def test_many_processes_write_one_journal(tmp_path: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", script, str(run.path), name], env=environment) for name in "abc"]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     assert len(run.outcomes()) == 75
+
+
+def test_the_run_of_a_newer_lastack_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (folder / "hosts").mkdir(parents=True)
+    (folder / "hosts" / "a.json").write_text("{}", encoding="utf-8")
+    (folder / "manifest.json").write_text('{"schema": "lastack.run/2", "hosts": {}}', encoding="utf-8")
+    before = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    with pytest.raises(RunFolderError, match=r"is of the schema lastack\.run/2: a newer lastack wrote it\.$"):
+        RunFolder.read(folder)
+    with pytest.raises(RunFolderError, match=r"run/2: a newer lastack wrote it\. Choose another one\.$"):
+        RunFolder.start(folder, made_by="test", hosts=["a"])
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
+
+
+def test_the_run_of_a_newer_lastack_beside_it_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    newer = tmp_path / "lastack-runs" / "99991231T000000Z"
+    newer.mkdir(parents=True)
+    (newer / "manifest.json").write_text('{"schema": "lastack.run/2", "hosts": {}}', encoding="utf-8")
+    assert RunFolder.start_default(made_by="test", hosts=["a"]).path.parent == newer.parent

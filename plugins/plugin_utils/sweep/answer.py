@@ -80,15 +80,17 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
+        if not self.finished:
+            self._take(data)
         if self.finished:
-            return
+            self._pending.clear()
+
+    def _take(self, data: bytes) -> None:
         self._pending += data
         while self._body is None and not self.finished and self._take_line():
             pass
         if self._body is not None:
             self._body += self._pending[: self._length - len(self._body)]
-            self._pending.clear()
-        if self.finished:
             self._pending.clear()
 
     def report(self) -> bytes:
