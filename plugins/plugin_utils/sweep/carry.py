@@ -59,8 +59,9 @@ def _talk_over(channel: paramiko.Channel, talk: Conversation, lifeline: Lifeline
     _send(channel, talk.opening(), lifeline)
     while not talk.finished:
         ended = channel.eof_received or channel.closed
-        while channel.recv_stderr_ready():
+        while channel.recv_stderr_ready() and not talk.finished:
             _send(channel, talk.hear_errors(channel.recv_stderr(_CHUNK)), lifeline)
+            lifeline.seconds_left()
         while channel.recv_ready() and not talk.finished:
             _send(channel, talk.hear_output(channel.recv(_CHUNK)), lifeline)
             lifeline.seconds_left()

@@ -14,6 +14,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import on
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import authenticate
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
 from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyPolicy, HostKeyVerdict
+from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_transport import NO_SSH
 
 if TYPE_CHECKING:
     import socket
@@ -93,24 +94,35 @@ def open_connection(
         raise DialError(f"{_where(settings)}: login refused: {one_line(str(error), 160)}", transient=False) from error
     except paramiko.SSHException as error:
         lifeline.seconds_left()
-        raise _broken(settings, lifeline, dialled, error) from error
+        words = getattr(connection.client.get_transport(), "last_words", "")
+        raise _broken(settings, lifeline, dialled, error, words) from error
     except (EOFError, OSError) as error:
         lifeline.seconds_left()
         raise DialError(f"{_where(settings)}: connection lost while {lifeline.phase}", transient=True) from error
     return connection
 
 
-def _broken(settings: SshSettings, lifeline: Lifeline, dialled: float, error: paramiko.SSHException) -> DialError:
-    text = one_line(str(error), 160)
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        return DialError(f"{_where(settings)}: no algorithm in common: {text}", transient=False)
-    if "banner" in text and lifeline.age_s - dialled >= settings.connect_timeout_s:
-        reason = f"{_where(settings)}: sshd sent no greeting within {settings.connect_timeout_s:g} s"
-        return DialError(reason, transient=True)
-    if "banner" in text or isinstance(error.__cause__ or error.__context__, EOFError) or not text:
+def _broken(
+    settings: SshSettings, lifeline: Lifeline, dialled: float, error: paramiko.SSHException, words: str
+) -> DialError:
+    text, transient = one_line(str(error), 160), True
+    if words:
+        reason = f"sshd ended the connection: {words}"
+    elif isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        reason, transient = f"no algorithm in common: {text}", False
+    elif text.startswith("Indecipherable protocol version"):
+        # Paramiko reads so many lines before it gives up (RFC 4253, 4.2).
+        reason, transient = f"{NO_SSH}: it sent 100 lines and no greeting", False
+    elif NO_SSH in text:
+        reason, transient = text[text.index(NO_SSH) :], False
+    elif "banner" in text and lifeline.age_s - dialled >= settings.connect_timeout_s:
+        reason = f"sshd sent no greeting within {settings.connect_timeout_s:g} s"
+    elif "banner" in text or isinstance(error.__cause__ or error.__context__, EOFError) or not text:
         # Too many start at once (sshd_config(5), MaxStartups), or the line is bad.
-        return DialError(f"{_where(settings)}: sshd closed the connection before its greeting", transient=True)
-    return DialError(f"{_where(settings)}: {text} (while {lifeline.phase})", transient=True)
+        reason = "sshd closed the connection before its greeting"
+    else:
+        reason = f"{text} (while {lifeline.phase})"
+    return DialError(f"{_where(settings)}: {reason}", transient=transient)
 
 
 def _where(settings: SshSettings) -> str:

@@ -16,13 +16,41 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys im
     plain_algorithm,
     plain_key,
 )
+from paramiko.packet import Packetizer
 
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["SshTransport"]
+__all__ = ["NO_SSH", "SshTransport"]
 
+NO_SSH = "no ssh"
+"""With this begins the text of an error where who listens speaks no ssh."""
+# As OpenSSH's PACKET_MAX_SIZE (packet.c); RFC 4253, 6.1 wants no more than 35,000 bytes of anybody.
+_LONGEST_PACKET = 256 * 1024
+_MOST_BEFORE_GREETING = 64 * 1024
 _KEX_ALIASES = {"curve25519-sha256": "curve25519-sha256@libssh.org"}
+
+
+class _Packetizer(Packetizer):  # type: ignore[misc] # Paramiko ships no types
+    """Reads as much as ssh ever sends at once: Paramiko's own would hold whatever a host announces."""
+
+    def __init__(self, sock: socket.socket | paramiko.Channel) -> None:
+        super().__init__(sock)
+        self._before_greeting = 0
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: FBT001,FBT002 - Paramiko's signature
+        if n > _LONGEST_PACKET:
+            raise paramiko.SSHException(f"the host announced a packet of {n:,} bytes")
+        data: bytes = super().read_all(n, check_rekey)
+        return data
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        data: bytes = super()._read_timeout(timeout)
+        self._before_greeting += len(data)
+        if self._before_greeting > _MOST_BEFORE_GREETING:
+            limit = _MOST_BEFORE_GREETING // 1024
+            raise paramiko.SSHException(f"{NO_SSH}: it sent more than {limit} KiB and no greeting")
+        return data
 
 
 class SshTransport(paramiko.Transport):  # type: ignore[misc] # Paramiko ships no types
@@ -40,7 +68,7 @@ class SshTransport(paramiko.Transport):  # type: ignore[misc] # Paramiko ships n
 
     def __init__(self, sock: socket.socket | paramiko.Channel, host_keys: tuple[str, ...]) -> None:
         """Speak over ``sock``, and ask for these algorithms of host keys, the best first."""
-        super().__init__(sock)
+        super().__init__(sock, packetizer_class=_Packetizer)
         self.wanted_host_keys = host_keys
         self.host_key_blob = b""
         """The host's key or certificate as it was sent; its signature of this session is good."""
