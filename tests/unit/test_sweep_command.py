@@ -117,6 +117,24 @@ def test_errors_are_one_sentence_and_leave_nothing(tmp_path: Path, arguments: tu
     assert not (tmp_path / "lastack-runs").exists()
 
 
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_a_closed_stream_is_no_defect(tmp_path: Path, closed: str) -> None:
+    hosts = here(tmp_path, "a ansible_connection=local\n")
+    line = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", LASTACK, "sweep", "-i", hosts, "--store", "run", *QUICK],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+        start_new_session=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 host audited")
+
+
 def hanging(folder: Path) -> str:
     python = folder / "python"
     python.write_text(f"#!/bin/sh\ntouch {folder}/begun-$$\nexec sleep 60\n", encoding="ascii")
@@ -161,7 +179,7 @@ def wait_until_gone(pid: str) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_finishes_the_folder(tmp_path: Path, number: signal.Signals) -> None:
     process = started(tmp_path, "-i", hanging(tmp_path), "--store", "run", "--forks", "2")
     try:
@@ -184,6 +202,43 @@ def test_an_interrupt_finishes_the_folder(tmp_path: Path, number: signal.Signals
     assert len(list(tmp_path.glob("begun-*"))) == 2
     for mark in begun:
         wait_until_gone(mark.name.partition("-")[2])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_inventory_program_that_hangs_does_not_outlive_the_command(tmp_path: Path, number: signal.Signals) -> None:
+    program = tmp_path / "hosts"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/begun-$$\nexec sleep 60\n", encoding="ascii")
+    program.chmod(0o755)
+    process = started(tmp_path, "-i", str(program), "--store", "run")
+    try:
+        (begun,) = wait_for(tmp_path, "begun-*", 1, process)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=WAIT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, output, errors) == (128 + number, "", "")
+    assert not (tmp_path / "run").exists()
+    wait_until_gone(begun.name.partition("-")[2])
+
+
+def test_few_open_files_mean_few_hosts_at_a_time(tmp_path: Path) -> None:
+    hosts = here(tmp_path, "".join(f"a{number} ansible_connection=local\n" for number in range(20)))
+    line = 'ulimit -n 64; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", LASTACK, "sweep", "-i", hosts, "--store", "run", "--forks", "200", *QUICK],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("20 hosts audited"), done.stdout
+    assert "only 64 files (ulimit -n): 5 hosts at the same time, not 200." in done.stderr
 
 
 def test_a_second_interrupt_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,10 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (the process's own by default) and return its exit status."""
-    for name in ("stdout", "stderr"):
-        # A caller that closed it (`>&-`) wants to hear nothing; the rest of the program need not know.
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115,PTH123 - for the whole process
+    _stand_in_for_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A screen that is not UTF-8 shows "?" for what it lacks; that is no reason to fail.
@@ -131,6 +128,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return _complain("this is a defect of lastack; please report it with the lines above")
     return status
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Let a stream that the caller closed (``>&-``) go nowhere; the rest of the program need not know."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one: no socket may take it, nor be written to as standard error.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)  # noqa: FBT003 - its only argument
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for the whole process
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:

@@ -53,6 +53,9 @@ _LONGEST_LOOK_S = 3600
 _HOSTS_ASKED_FOR_KEYS = 20
 # Socket, channel and ssh -G of one host, with room to spare.
 _DESCRIPTORS_A_FORK = 8
+_SPARE_DESCRIPTORS = 24
+# A terminal that goes away, or kill(1).
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +172,7 @@ def run(arguments: argparse.Namespace) -> int:
         become=_becomes(arguments),
     )
     try:
-        with Inventory(selection) as inventory:
+        with _ending_in_order(), Inventory(selection) as inventory:
             done, signal_number = _sweep(arguments, options, inventory, passwords)
     except (InventoryError, RunFolderError) as error:
         raise CommandError(str(error)) from None
@@ -212,7 +215,7 @@ def _sweep(
     )
     config_files = (arguments.ssh_config,) if arguments.ssh_config else ()
     looker = Looker(body, retries=arguments.retries, overrides=overrides, config_files=config_files, life_s=life_s)
-    _allow_descriptors(arguments.forks)
+    forks = _allowed_forks(arguments.forks)
     entries = _unlocked(inventory.entries(), overrides, config_files)
     run = _start(arguments, options, inventory.hosts)
     with contextlib.closing(looker), _Interrupt() as interrupt:
@@ -223,7 +226,7 @@ def _sweep(
                 # A little more than here, so that the host's own end is never the reason.
                 lambda entry: target_of(entry, passwords, marker=marker, life_s=int(life_s) + 5),
                 looker.look,
-                forks=arguments.forks,
+                forks=forks,
                 life_s=life_s,
                 watcher=progress,
                 interrupted=interrupt.came,
@@ -282,6 +285,21 @@ def _screen(arguments: argparse.Namespace, done: Finished) -> str:
     return render_run(done.fleet, [], report_path=shown, colour=colour, width=width)
 
 
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the command, so that the program that reads the inventory is ended too."""
+
+    def end(number: int, __: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {one: signal.signal(one, end) for one in _ENDS if signal.getsignal(one) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class _Interrupt:
     """Ctrl-C and kill while a sweep goes on: the first ends it in order, the second at once."""
 
@@ -293,8 +311,10 @@ class _Interrupt:
         return self.number != 0
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._take)
+        for number in (signal.SIGINT, *_ENDS):
+            # Under nohup(1), and in the background of a script, it is ignored, and stays so.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._take)
         return self
 
     def __exit__(self, *__: object) -> None:
@@ -380,15 +400,26 @@ def _need_libraries() -> None:
         raise CommandError(f"A sweep needs {names}, which the lastack package brings with it: pip install lastack.")
 
 
-def _allow_descriptors(forks: int) -> None:
+def _allowed_forks(forks: int) -> int:
+    """Raise the limit of open files as far as it may be, and return how many hosts at a time it is enough for."""
     import resource  # noqa: PLC0415 - as above
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 256 + forks * _DESCRIPTORS_A_FORK
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return forks
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    except (OSError, ValueError):
+        limit = soft
+    enough = max(1, (limit - _SPARE_DESCRIPTORS) // _DESCRIPTORS_A_FORK)
+    if enough < forks:
+        sys.stderr.write(
+            f"lastack: this process may open only {limit:,} files (ulimit -n): "
+            f"{enough:,} hosts at the same time, not {forks:,}.\n"
+        )
+    return min(enough, forks)
 
 
 def _forks(text: str) -> int:

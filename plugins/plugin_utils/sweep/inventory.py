@@ -21,6 +21,7 @@ __all__ = ["Entry", "Inventory", "InventoryError", "Selection"]
 
 _READER = Path(__file__).with_name("inventory_reader.py")
 _STOP_S = 5.0
+_ORDER_S = 1.0
 
 
 class InventoryError(Exception):
@@ -80,6 +81,10 @@ class Inventory:
     def __exit__(self, *__: object) -> None:
         """End the program that reads, whatever it is at."""
         program = self._program
+        # It ends what it has started, an inventory program that hangs.
+        program.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(_ORDER_S)
         program.kill()
         for pipe in (program.stdin, program.stdout):
             with contextlib.suppress(OSError):
