@@ -66,6 +66,40 @@ def test_all_hosts_are_looked_at_and_never_more_than_the_size() -> None:
     assert most[0] == 3
 
 
+def test_a_controller_without_threads_goes_on_with_those_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "lastack-sweep-2":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    free = threading.Event()
+    pool = pool_of(lambda one, __: Answer("failed", f"{one.host} {free.wait(WAIT_S)}"), size=3)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    pool.give(target("a"))
+    pool.give(target("b"))
+    assert not pool.has_room
+    host, answer = take(pool)
+    assert (host, answer.outcome) == ("b", "failed")
+    assert "no more threads" in (answer.reason or "")
+    free.set()
+    assert take(pool)[0] == "a"
+    pool.give(target("c"))
+    assert take(pool)[1].reason == "c True"
+    pool.end()
+
+
+def test_the_controller_s_own_trouble_is_no_defect() -> None:
+    def look(*__: object) -> Answer:
+        raise OSError(24, "Too many open files", "/etc/hosts")
+
+    pool = pool_of(look, size=1)
+    pool.give(target("a"))
+    assert take(pool) == ("a", Answer("failed", "trouble on the controller: too many open files"))
+    pool.end()
+
+
 def test_a_defect_is_one_host_s_outcome() -> None:
     def look(one: Target, __: Lifeline) -> Answer:
         if one.host == "bad":

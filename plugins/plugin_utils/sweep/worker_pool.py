@@ -26,6 +26,7 @@ __all__ = ["WorkerPool"]
 
 # What may be late after its time: a name server that does not answer cannot be interrupted.
 _GRACE_S = 2.0
+_TOO_FEW = "the controller can start no more threads (ulimit -u, or pids.max of its cgroup): use fewer --forks"
 
 
 class WorkerPool:
@@ -58,7 +59,15 @@ class WorkerPool:
         if self._threads < len(self._running):
             self._threads += 1
             # Daemons: a thread that hangs in a name server must not keep the command from ending.
-            threading.Thread(target=self._work, daemon=True, name=f"lastack-sweep-{self._threads}").start()
+            thread = threading.Thread(target=self._work, daemon=True, name=f"lastack-sweep-{self._threads}")
+            try:
+                thread.start()
+            except RuntimeError:
+                # The others go on with the threads that there are.
+                self._threads -= 1
+                self._size = max(1, self._threads)
+                self._brought.put((lifeline, Answer("failed", _TOO_FEW)))
+                return
         self._given.put((target, lifeline))
 
     def take(self, wait_s: float) -> tuple[str, Answer] | None:
@@ -101,6 +110,8 @@ class WorkerPool:
             target, lifeline = given
             try:
                 answer = self._look(target, lifeline)
+            except OSError as error:
+                answer = Answer("failed", f"trouble on the controller: {(error.strerror or str(error)).lower()}")
             except Exception as error:  # noqa: BLE001 - one host's defect must not end the sweep of the others
                 what = one_line(f"{type(error).__name__}: {error}", 200)
                 answer = Answer("failed", f"a defect of lastack, please report it: {what}")
