@@ -9,10 +9,12 @@ fields of SQLite's file format (https://www.sqlite.org/fileformat2.html, 1.3).
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
 __all__ = ["APPLICATION_ID", "VERSION", "HistoryError", "migrate", "version_of"]
 
@@ -69,9 +71,11 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
 
     Raises ``HistoryError`` for a database of another program or of a newer lastack, and ``sqlite3.Error``.
     """
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] and not (application or version):
+    with _one_view(connection):
+        application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not (application or version or tables):
         return 0
     if application != APPLICATION_ID or version < 1:
         raise HistoryError(f"{path} is a database of another program: choose another file with --file.")
@@ -89,3 +93,17 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextlib.contextmanager
+def _one_view(connection: sqlite3.Connection) -> Iterator[None]:
+    # Another lastack may be making the tables between two of our reads.
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

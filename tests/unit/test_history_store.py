@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -280,6 +280,25 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
         assert sorted(run.run_id for run in store.runs("")) == sorted(f"run-{day}" for day in range(1, 9))
         assert all(store.apps(f"run-{day}")["shared"] == figures(day) for day in range(1, 9))
     _integrity(path)
+
+
+def test_tables_that_another_one_makes_between_two_reads_are_ours(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+
+    def interfere(statement: str) -> None:
+        if statement != "PRAGMA user_version":
+            return
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other,
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            history_schema.migrate(other, 0)
+            other.execute("COMMIT")
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(interfere)
+        assert history_schema.version_of(connection, str(path)) in (0, VERSION)
 
 
 def test_a_file_that_another_one_writes_to_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

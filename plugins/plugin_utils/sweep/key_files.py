@@ -28,7 +28,7 @@ __all__ = ["KeyFile", "KeyFileError", "public_line"]
 
 _MAX_BYTES = 1024 * 1024
 _MAGIC = b"openssh-key-v1\0"
-_OPENSSH = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END")
+_OPENSSH = re.compile(rb"-{5}BEGIN OPENSSH PRIVATE KEY-{5}\s+([A-Za-z0-9+/=\s]+)-{5}END")
 _OTHERS = 0o077
 
 
