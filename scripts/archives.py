@@ -19,7 +19,7 @@ __all__ = ["ALLOWED", "PREFIX", "Member", "differences", "faults", "read_archive
 PREFIX = "ansible_collections/lastack/linux/"
 """Where the wheel keeps the collection."""
 
-_COLLECTION = frozenset({"agent", "bindep.txt", "meta", "playbooks", "plugins", "requirements.txt", "roles"})
+_COLLECTION = frozenset({"agent", "bindep.txt", "meta", "playbooks", "plugins", "requirements.txt", "roles", "sweep"})
 _TEXTS = frozenset({"CHANGELOG.rst", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"})
 
 ALLOWED: dict[str, frozenset[str]] = {

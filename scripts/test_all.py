@@ -139,6 +139,7 @@ def suites() -> list[Suite]:
         _mypy("mypy targets 3.9", "3.9", "-p", f"{PACKAGE}.module_utils", "-p", f"{PACKAGE}.modules"),
         _mypy("mypy agent 3.9", "3.9", "-p", f"{PACKAGE.rpartition('.')[0]}.agent"),
         _mypy("mypy controller 3.11", "3.11", "-p", f"{PACKAGE}.plugin_utils", "-p", f"{PACKAGE}.action"),
+        _mypy("mypy sweep 3.11", "3.11", "-p", f"{PACKAGE.rpartition('.')[0]}.sweep"),
         _mypy("mypy scripts", "3.11", "scripts", path="collections:scripts"),
         _mypy("mypy molecule", "3.11", "--strict", "molecule/scenario_hosts.py"),
         _mypy("mypy molecule programs", "3.9", "--strict", *_molecule_programs()),

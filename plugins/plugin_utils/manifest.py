@@ -184,7 +184,8 @@ def open_manifest(folder: str | Path, head: Mapping[str, Any]) -> Iterator[Calla
     ``OSError``; then, and if the block raises, the manifest is untouched.
     """
     start = json.dumps({**head, "hosts": {}}, indent=1).encode("ascii")
-    with open_atomically(Path(folder) / MANIFEST) as file:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open_atomically(Path(folder) / MANIFEST))
         file.write(start[: start.rindex(b"{") + 1])
         separator = b"\n  "
 

@@ -313,8 +313,8 @@ class RunFolder:
 
         The manifest is written then, after all else, and the journal dropped. Raises ``OSError``.
         """
-        with open_manifest(self.path, {**self.manifest, "finished": True}) as put:
-            yield put
+        with contextlib.ExitStack() as stack:
+            yield stack.enter_context(open_manifest(self.path, {**self.manifest, "finished": True}))
         self.manifest["finished"], self._hosts = True, None
         (self.path / JOURNAL).unlink(missing_ok=True)
 

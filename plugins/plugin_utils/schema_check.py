@@ -64,9 +64,9 @@ def _compile(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Check
 
 
 def _one_of(allowed: tuple[Any, ...]) -> Check:
-    if not all(value is None or type(value) is str for value in allowed):
+    if not all(value is None or isinstance(value, str) for value in allowed):
         raise ValueError("const and enum are understood for strings and null only")
-    return lambda value: (type(value) is str or value is None) and value in allowed
+    return lambda value: (value is None or isinstance(value, str)) and value in allowed
 
 
 def _of_types(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Check:
@@ -78,8 +78,8 @@ def _of_types(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Chec
     if len(by_type) == 1:
         ((only, inner),) = by_type.items()
         if inner is None:
-            return lambda value: type(value) is only
-        return lambda value: type(value) is only and inner(value)
+            return lambda value: only is type(value)
+        return lambda value: only is type(value) and inner(value)
 
     def check(value: Any) -> bool:  # noqa: ANN401 - any JSON value
         try:

@@ -9,15 +9,15 @@ import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import AnswerError, Conversation
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
+from ansible_collections.lastack.linux.sweep.conversation import AnswerError, Conversation
+from ansible_collections.lastack.linux.sweep.payload import (
     Become,
     Request,
     build_body,
     new_marker,
     remote_command,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
 from carry import carry
 
 if TYPE_CHECKING:

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import real_sshd
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import (
+from ansible_collections.lastack.linux.sweep.client_keys import (
     AuthenticationError,
     forget_keys,
     locked_files,
     unlock,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.connect import open_connection
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyError, HostKeyVerdict
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep.connect import open_connection
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyError, HostKeyVerdict
+from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 from real_sshd import PASSWORD, USER, Sshd, keygen
 
 if TYPE_CHECKING:

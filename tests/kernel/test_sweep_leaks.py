@@ -11,14 +11,14 @@ from typing import Any
 
 import launch
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import Conversation
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
+from ansible_collections.lastack.linux.sweep.conversation import Conversation
+from ansible_collections.lastack.linux.sweep.payload import (
     Request,
     build_body,
     new_marker,
     remote_command,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
 from carry import carry
 from tool_cache import Python, pythons
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import Conversation
+    from ansible_collections.lastack.linux.sweep.conversation import Conversation
 
 __all__ = ["carry"]
 

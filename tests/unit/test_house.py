@@ -42,8 +42,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "modules": ("module_utils",),
     "doc_fragments": (),
-    "plugin_utils.cli": ("module_utils", "plugin_utils"),
-    "plugin_utils.sweep": ("module_utils", "plugin_utils"),
+    "plugin_utils.cli": ("module_utils", "plugin_utils", "sweep"),
+    "sweep": ("module_utils", "plugin_utils", "sweep"),
     "plugin_utils": ("module_utils", "plugin_utils"),
     # The agent's own check of its configuration also runs before anything is put on a host.
     "action": ("module_utils", "plugin_utils", "agent"),
@@ -111,7 +111,11 @@ def imports_of(path: Path) -> tuple[Import, ...]:
 
 
 def ours(path: Path) -> list[str]:
-    names = [one.name for one in imports_of(path) if one.name.startswith((PACKAGE, f"{COLLECTION}agent."))]
+    names = [
+        one.name
+        for one in imports_of(path)
+        if one.name.startswith((PACKAGE, f"{COLLECTION}agent.", f"{COLLECTION}sweep."))
+    ]
     return [name.removeprefix(PACKAGE).removeprefix(COLLECTION) for name in names]
 
 
@@ -121,7 +125,7 @@ def foreign(path: Path, *, only_top: bool = False) -> set[str]:
     return names - set(sys.stdlib_module_names) - {"ansible_collections", "__future__"}
 
 
-ALL = sources("agent", "plugins")
+ALL = sources("agent", "plugins", "sweep")
 TARGET = sources("agent", "plugins/module_utils", "plugins/modules")
 
 
@@ -156,11 +160,9 @@ def test_the_agent_has_no_network_but_the_kernel() -> None:
 
 def test_controller_rooms_do_not_need_the_command() -> None:
     """``cli`` is thin over its neighbours; none of them imports it."""
-    for path in sources("plugins/plugin_utils", "plugins/action"):
+    for path in sources("plugins/plugin_utils", "plugins/action", "sweep"):
         if room_of(name_of(path)) != "plugin_utils.cli":
             assert not [name for name in ours(path) if name.startswith("plugin_utils.cli")], path
-        if room_of(name_of(path)) not in {"plugin_utils.cli", "plugin_utils.sweep"}:
-            assert not [name for name in ours(path) if name.startswith("plugin_utils.sweep")], path
 
 
 @pytest.mark.parametrize("path", TARGET, ids=ids(TARGET))
@@ -179,13 +181,13 @@ def test_targets_speak_python_3_9(path: Path) -> None:
             pytest.fail(f"{path}: zip(strict=) needs Python 3.10")
 
 
-@pytest.mark.parametrize("path", sources("plugins/plugin_utils", "plugins/action"), ids=name_of)
+@pytest.mark.parametrize("path", sources("plugins/plugin_utils", "plugins/action", "sweep"), ids=name_of)
 def test_controller_needs_only_what_ansible_brings(path: Path) -> None:
     guaranteed = {"ansible", "jinja2", "markupsafe", "yaml"}
     optional = {"jsonschema", "rich"}
     if room_of(name_of(path)) == "plugin_utils.cli":
         guaranteed |= optional
-    if room_of(name_of(path)) == "plugin_utils.sweep":
+    if room_of(name_of(path)) == "sweep":
         # What the command alone loads, and only for a sweep.
         guaranteed |= {"cryptography", "fabric", "paramiko"}
     assert foreign(path, only_top=True) <= guaranteed
@@ -217,7 +219,7 @@ def test_modules_are_thin() -> None:
 
 
 def test_every_file_begins_as_the_others() -> None:
-    for path in sources("agent", "plugins", "scripts", "bench", "tests"):
+    for path in sources("agent", "plugins", "scripts", "bench", "sweep", "tests"):
         text = path.read_text(encoding="utf-8")
         if path.is_relative_to(PLUGINS / "modules") or path.is_relative_to(PLUGINS / "action"):
             # ansible-test wants a shebang or nothing before the licence in modules; both are Ansible's own form.
@@ -235,7 +237,7 @@ def targets_of(node: ast.stmt) -> list[str]:
 
 
 def test_public_names_are_said() -> None:
-    for path in sources("agent", "plugins/module_utils", "plugins/plugin_utils"):
+    for path in sources("agent", "plugins/module_utils", "plugins/plugin_utils", "sweep"):
         named = [target for node in tree_of(path).body for target in targets_of(node)]
         assert "__all__" in named, path
 
@@ -263,7 +265,7 @@ def test_nothing_is_called_underscore() -> None:
     """The pylint of ``ansible-test sanity`` refuses the name; the unused is called ``__`` or says what it is."""
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in sources("agent", "bench", "plugins", "scripts", "tests")
+        for path in sources("agent", "bench", "plugins", "scripts", "sweep", "tests")
         for node in ast.walk(tree_of(path))
         if (isinstance(node, ast.Name) and node.id == "_") or (isinstance(node, ast.arg) and node.arg == "_")
     ]

@@ -22,7 +22,7 @@ from check_packages import metadata_faults
 from test_all import Outcome, judge, read_failures, read_junit, suites, table
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ("agent", "meta", "playbooks", "plugins", "roles")
+SHIPPED = ("agent", "meta", "playbooks", "plugins", "roles", "sweep")
 LISTS = {"bindep.txt", "requirements.txt"}
 """What meta/execution-environment.yml names."""
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import attempt
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer, Looker
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import AuthenticationError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import AnswerError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import build_body, new_marker
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import Overrides, SettingsError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Passwords, Target, target_of
+from ansible_collections.lastack.linux.sweep import attempt
+from ansible_collections.lastack.linux.sweep.attempt import Answer, Looker
+from ansible_collections.lastack.linux.sweep.client_keys import AuthenticationError
+from ansible_collections.lastack.linux.sweep.conversation import AnswerError
+from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyError
+from ansible_collections.lastack.linux.sweep.inventory import Entry
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.payload import build_body, new_marker
+from ansible_collections.lastack.linux.sweep.ssh_settings import Overrides, SettingsError
+from ansible_collections.lastack.linux.sweep.target import Passwords, Target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.agent_keys import Agent, AgentError, AgentKey
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import (
+from ansible_collections.lastack.linux.sweep.agent_keys import Agent, AgentError, AgentKey
+from ansible_collections.lastack.linux.sweep.client_keys import (
     AuthenticationError,
     authenticate,
     forget_keys,
     locked_files,
     unlock,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_files import KeyFile, KeyFileError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import pack, read_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep.key_files import KeyFile, KeyFileError
+from ansible_collections.lastack.linux.sweep.public_keys import pack, read_line
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from paramiko.common import cMSG_USERAUTH_FAILURE

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import connect
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.carry import over_ssh
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import AnswerError, Conversation
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyVerdict
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep import connect
+from ansible_collections.lastack.linux.sweep.carry import over_ssh
+from ansible_collections.lastack.linux.sweep.conversation import AnswerError, Conversation
+from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyVerdict
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

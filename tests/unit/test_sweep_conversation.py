@@ -12,14 +12,14 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.answer import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import MAX_FILE_BYTES
+from ansible_collections.lastack.linux.sweep.answer import (
     MOST_NOISE_BYTES,
     AnswerError,
     AnswerReader,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import Conversation
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import password_prompt
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import MAX_FILE_BYTES
+from ansible_collections.lastack.linux.sweep.conversation import Conversation
+from ansible_collections.lastack.linux.sweep.payload import password_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError, dial
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep.dial import DialError, dial
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import known_hosts
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_certificates import (
+from ansible_collections.lastack.linux.sweep import known_hosts
+from ansible_collections.lastack.linux.sweep.host_certificates import (
     HostCertificate,
     read_certificate,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import (
+from ansible_collections.lastack.linux.sweep.host_keys import (
     HostKeyError,
     HostKeyPolicy,
     HostKeyVerdict,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_patterns import matches_list
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.known_hosts import KnownHostsFile
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.host_patterns import matches_list
+from ansible_collections.lastack.linux.sweep.known_hosts import KnownHostsFile
+from ansible_collections.lastack.linux.sweep.public_keys import (
     KeyFormatError,
     describe_key,
     pack,
@@ -36,8 +36,8 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys im
     read_line,
     rsa_bits,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_transport import SshTransport
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep.ssh_transport import SshTransport
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 from cryptography.hazmat.primitives.serialization import SSHCertificateBuilder, SSHCertificateType

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import (
+from ansible_collections.lastack.linux.sweep.inventory import (
     Entry,
     Inventory,
     InventoryError,

@@ -11,12 +11,12 @@ from typing import Any
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import jump_hosts
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.jump_hosts import JumpHosts
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep import jump_hosts
+from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyError
+from ansible_collections.lastack.linux.sweep.jump_hosts import JumpHosts
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 LIFE_S = 30.0
 HOP = SshSettings("bastion", "10.0.0.1")
@@ -56,12 +56,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def open_connection(settings: SshSettings, __: object, lifeline: Lifeline, ___: str | None = None) -> Connection:
         assert settings == HOP
         lifeline.seconds_left()
-        one = planned.pop(0) if planned else Connection()
-        made.append(one)
-        if isinstance(one, Exception):
-            raise one
-        assert isinstance(one, Connection)
-        return one
+        made.append(planned.pop(0) if planned else Connection())
+        if isinstance(made[-1], Exception):
+            raise made[-1]
+        assert isinstance(made[-1], Connection)
+        return made[-1]
 
     def hop_of(settings: SshSettings) -> SshSettings | None:
         return None if settings == HOP else HOP

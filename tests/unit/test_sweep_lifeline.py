@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
 
 LONG_S = 60.0
 

@@ -21,16 +21,17 @@ import pytest
 from ansible_collections.lastack.linux.plugins.module_utils import sweep_entry
 from ansible_collections.lastack.linux.plugins.module_utils.options import OptionsError
 from ansible_collections.lastack.linux.plugins.plugin_utils.bundle import read_sources
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import payload
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.answer import AnswerError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import Conversation
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.loader import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
+from ansible_collections.lastack.linux.sweep import payload
+from ansible_collections.lastack.linux.sweep.answer import AnswerError
+from ansible_collections.lastack.linux.sweep.conversation import Conversation
+from ansible_collections.lastack.linux.sweep.loader import (
     BECOME_SCRIPT,
     EXIT_TOO_OLD,
     PYTHON_LINE,
     SEARCH_SCRIPT,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import (
+from ansible_collections.lastack.linux.sweep.payload import (
     Become,
     PayloadError,
     Request,
@@ -40,7 +41,6 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import
     remote_command,
     slim_source,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import require_host_report
 from carry import carry
 from tool_cache import Python, pythons
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.progress import Progress, progress_line, slow_hosts
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep import Counts
+from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+from ansible_collections.lastack.linux.sweep.progress import Progress, progress_line, slow_hosts
+from ansible_collections.lastack.linux.sweep.run_sweep import Counts
 
 
 def running(**ages: float) -> dict[str, Lifeline]:

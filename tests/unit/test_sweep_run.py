@@ -15,11 +15,11 @@ import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import finish_run
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep import INTERRUPTED, Counts, run_sweep
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Passwords, Target, target_of
+from ansible_collections.lastack.linux.sweep.attempt import Answer
+from ansible_collections.lastack.linux.sweep.inventory import Entry
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.run_sweep import INTERRUPTED, Counts, run_sweep
+from ansible_collections.lastack.linux.sweep.target import Passwords, Target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,7 +159,7 @@ def test_an_interrupt_leaves_a_whole_run_and_asks_no_more(tmp_path: Path) -> Non
 
 
 def test_a_thread_that_hangs_does_not_hold_an_interrupt_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep._LAST_S", 0.1)
+    monkeypatch.setattr("ansible_collections.lastack.linux.sweep.run_sweep._LAST_S", 0.1)
     begun, free = threading.Event(), threading.Event()
 
     def look(__: Target, ___: Lifeline) -> Answer:

@@ -13,8 +13,8 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import ssh_answer, ssh_config_reader, ssh_settings
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import (
+from ansible_collections.lastack.linux.sweep import ssh_answer, ssh_config_reader, ssh_settings
+from ansible_collections.lastack.linux.sweep.ssh_settings import (
     Overrides,
     SettingsError,
     SshSettings,

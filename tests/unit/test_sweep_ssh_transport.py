@@ -11,11 +11,11 @@ import threading
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import connect
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_transport import SshTransport
+from ansible_collections.lastack.linux.sweep import connect
+from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
+from ansible_collections.lastack.linux.sweep.ssh_transport import SshTransport
 
 LIFE_S = 30.0
 SETTINGS = SshSettings("web-1", "127.0.0.1", user="root", connect_timeout_s=LIFE_S)

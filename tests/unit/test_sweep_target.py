@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import Become
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import (
+from ansible_collections.lastack.linux.sweep.inventory import Entry
+from ansible_collections.lastack.linux.sweep.payload import Become
+from ansible_collections.lastack.linux.sweep.target import (
     Passwords,
     Target,
     TargetError,

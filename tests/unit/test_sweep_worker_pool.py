@@ -10,12 +10,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep import worker_pool
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import Request
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Target
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.worker_pool import WorkerPool
+from ansible_collections.lastack.linux.sweep import worker_pool
+from ansible_collections.lastack.linux.sweep.attempt import Answer
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.payload import Request
+from ansible_collections.lastack.linux.sweep.target import Target
+from ansible_collections.lastack.linux.sweep.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

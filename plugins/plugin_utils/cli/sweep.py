@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import Finished
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry, Inventory
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Passwords
+    from ansible_collections.lastack.linux.sweep.inventory import Entry, Inventory
+    from ansible_collections.lastack.linux.sweep.target import Passwords
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -154,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import (  # noqa: PLC0415 - probe is fast
         RunFolderError,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.inventory import (  # noqa: PLC0415 - the same
         Inventory,
         InventoryError,
         Selection,
@@ -186,24 +186,24 @@ def _sweep(
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import (  # noqa: PLC0415 - probe is fast
         finish_run,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Looker  # noqa: PLC0415 - the same
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.attempt import Looker  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.client_keys import (  # noqa: PLC0415 - the same
         forget_keys,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.payload import (  # noqa: PLC0415 - the same
         build_body,
         new_marker,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.progress import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.progress import (  # noqa: PLC0415 - the same
         Progress,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.run_sweep import (  # noqa: PLC0415 - the same
         run_sweep,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.ssh_settings import (  # noqa: PLC0415 - the same
         Overrides,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import (  # noqa: PLC0415 - the same
+    from ansible_collections.lastack.linux.sweep.target import (  # noqa: PLC0415 - the same
         target_of,
     )
 
@@ -347,11 +347,11 @@ def _unlocked(entries: Iterator[Entry], overrides: Any, config_files: tuple[str,
     from ansible_collections.lastack.linux.plugins.plugin_utils.cli.passwords import (  # noqa: PLC0415 - as above
         ask_secret,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import (  # noqa: PLC0415 - as above
+    from ansible_collections.lastack.linux.sweep.client_keys import (  # noqa: PLC0415 - as above
         locked_files,
         unlock,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import (  # noqa: PLC0415 - as above
+    from ansible_collections.lastack.linux.sweep.ssh_settings import (  # noqa: PLC0415 - as above
         SettingsError,
         settings_for,
     )
@@ -373,7 +373,7 @@ def _ask_passwords(arguments: argparse.Namespace) -> tuple[Passwords, tuple[str,
         ask_secret,
         password_of_file,
     )
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import (  # noqa: PLC0415 - as above
+    from ansible_collections.lastack.linux.sweep.target import (  # noqa: PLC0415 - as above
         Passwords,
     )
 

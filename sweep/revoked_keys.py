@@ -9,10 +9,10 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import KeyFormatError, read_line
+from ansible_collections.lastack.linux.sweep.public_keys import KeyFormatError, read_line
 
 if TYPE_CHECKING:
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_certificates import HostCertificate
+    from ansible_collections.lastack.linux.sweep.host_certificates import HostCertificate
 
 __all__ = ["why_revoked"]
 

@@ -12,12 +12,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import paramiko
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import AnswerError
+from ansible_collections.lastack.linux.sweep.conversation import AnswerError
 
 if TYPE_CHECKING:
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.connect import HostConnection
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import Conversation
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.sweep.connect import HostConnection
+    from ansible_collections.lastack.linux.sweep.conversation import Conversation
+    from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
 
 __all__ = ["over_local_shell", "over_ssh"]
 

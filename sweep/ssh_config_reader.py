@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import (
+from ansible_collections.lastack.linux.sweep.ssh_answer import (
     FOLLOWED,
     OLD_NAMES,
     SYSTEM_FILE,
     Answer,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError, option_of
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import expanded, home, with_home
+from ansible_collections.lastack.linux.sweep.ssh_options import SettingsError, option_of
+from ansible_collections.lastack.linux.sweep.ssh_tokens import expanded, home, with_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import Word
+    from ansible_collections.lastack.linux.sweep.ssh_options import Word
 
 __all__ = ["read_config"]
 

@@ -9,9 +9,9 @@ import getpass
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_ring import Identity, KeyRing, SigningError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.login_handler import LoginHandler, Reply
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.key_ring import Identity, KeyRing, SigningError
+from ansible_collections.lastack.linux.sweep.login_handler import LoginHandler, Reply
+from ansible_collections.lastack.linux.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
     is_certificate,
     key_type,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import paramiko
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+    from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 __all__ = ["AuthenticationError", "authenticate", "forget_keys", "locked_files", "unlock"]
 

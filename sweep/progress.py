@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TextIO
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.run_sweep import Counts
+    from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.sweep.run_sweep import Counts
 
 __all__ = ["Progress", "progress_line", "slow_hosts"]
 

@@ -19,14 +19,14 @@ import re
 from typing import Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.answer import (
+from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, parse_json
+from ansible_collections.lastack.linux.sweep.answer import (
     MOST_NOISE_BYTES,
     AnswerError,
     AnswerReader,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.loader import OLDEST
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import password_prompt
-from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, parse_json
+from ansible_collections.lastack.linux.sweep.loader import OLDEST
+from ansible_collections.lastack.linux.sweep.payload import password_prompt
 
 __all__ = ["AnswerError", "Conversation"]
 

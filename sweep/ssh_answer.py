@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import home
+from ansible_collections.lastack.linux.sweep.ssh_options import SettingsError
+from ansible_collections.lastack.linux.sweep.ssh_tokens import home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import NamedTuple
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
     KeyFormatError,
     key_type,

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.host_clock import note_wrong_clock
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import TargetError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.worker_pool import WorkerPool
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, require_host_report
+from ansible_collections.lastack.linux.sweep.target import TargetError
+from ansible_collections.lastack.linux.sweep.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Target
+    from ansible_collections.lastack.linux.sweep.attempt import Answer
+    from ansible_collections.lastack.linux.sweep.inventory import Entry
+    from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.sweep.target import Target
 
 __all__ = ["INTERRUPTED", "Counts", "Watcher", "run_sweep"]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_patterns import matches_list
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.host_patterns import matches_list
+from ansible_collections.lastack.linux.sweep.public_keys import (
     KeyFormatError,
     is_certificate,
     key_type,
@@ -199,9 +199,9 @@ def _hash(name: str) -> str:
 
 
 def _unhash(hosts: str) -> tuple[bytes, bytes] | None:
-    salt, bar, digest = hosts.removeprefix(_HASHED).partition("|")
+    salt, mark, digest = hosts.removeprefix(_HASHED).partition("|")
     try:
         parts = base64.b64decode(salt, validate=True), base64.b64decode(digest, validate=True)
     except (ValueError, binascii.Error):
         return None
-    return parts if bar and len(parts[0]) == _SALT_BYTES and len(parts[1]) == _SALT_BYTES else None
+    return parts if mark and len(parts[0]) == _SALT_BYTES and len(parts[1]) == _SALT_BYTES else None

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 
 if TYPE_CHECKING:
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+    from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 __all__ = ["DialError", "dial"]
 

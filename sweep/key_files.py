@@ -15,7 +15,7 @@ import stat
 import threading
 from typing import Any
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
     KeyFormatError,
     pack,

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_certificates import (
+from ansible_collections.lastack.linux.sweep.host_certificates import (
     HostCertificate,
     read_certificate,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.known_hosts import (
+from ansible_collections.lastack.linux.sweep.known_hosts import (
     AUTHORITY,
     PLAIN,
     REVOKED,
     KnownKey,
     known_hosts_file,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
     describe_key,
     is_certificate,
@@ -30,14 +30,14 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys im
     plain_key,
     rsa_bits,
 )
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.revoked_keys import why_revoked
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_transport import SshTransport
+from ansible_collections.lastack.linux.sweep.revoked_keys import why_revoked
+from ansible_collections.lastack.linux.sweep.ssh_transport import SshTransport
 
 if TYPE_CHECKING:
     import socket
 
     import paramiko
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+    from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 __all__ = ["HostKeyError", "HostKeyPolicy", "HostKeyVerdict"]
 

@@ -17,7 +17,7 @@ from ansible_collections.lastack.linux.plugins.module_utils.options import check
 from ansible_collections.lastack.linux.plugins.module_utils.sweep_entry import sweep_options
 from ansible_collections.lastack.linux.plugins.plugin_utils.bundle import read_sources
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.loader import (
+from ansible_collections.lastack.linux.sweep.loader import (
     BECOME_SCRIPT,
     PYTHON_LINE,
     PYTHONS,

@@ -12,7 +12,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError
+from ansible_collections.lastack.linux.sweep.ssh_options import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

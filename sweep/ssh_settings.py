@@ -10,12 +10,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import ask_ssh, ssh_program
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_command import command_words, text_of
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_config_reader import read_config
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError, Word
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import expanded, tokens_of, with_home
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_values import (
+from ansible_collections.lastack.linux.sweep.ssh_answer import ask_ssh, ssh_program
+from ansible_collections.lastack.linux.sweep.ssh_command import command_words, text_of
+from ansible_collections.lastack.linux.sweep.ssh_config_reader import read_config
+from ansible_collections.lastack.linux.sweep.ssh_options import SettingsError, Word
+from ansible_collections.lastack.linux.sweep.ssh_tokens import expanded, tokens_of, with_home
+from ansible_collections.lastack.linux.sweep.ssh_values import (
     agent_of,
     files_of,
     is_on,
@@ -31,7 +31,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_values imp
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import Answer
+    from ansible_collections.lastack.linux.sweep.ssh_answer import Answer
 
 __all__ = ["Overrides", "SettingsError", "SshSettings", "hop_settings", "settings_for"]
 

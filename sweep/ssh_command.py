@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError, Word, words_of
+from ansible_collections.lastack.linux.sweep.ssh_options import SettingsError, Word, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

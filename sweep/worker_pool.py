@@ -14,13 +14,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.attempt import Answer
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
+from ansible_collections.lastack.linux.sweep.attempt import Answer
+from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Target
+    from ansible_collections.lastack.linux.sweep.target import Target
 
 __all__ = ["WorkerPool"]
 

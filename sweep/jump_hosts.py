@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import paramiko
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.connect import HostConnection, open_connection
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError, dial
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings, hop_settings
+from ansible_collections.lastack.linux.sweep.connect import HostConnection, open_connection
+from ansible_collections.lastack.linux.sweep.dial import DialError, dial
+from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
+from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings, hop_settings
 
 if TYPE_CHECKING:
     import socket

@@ -10,16 +10,16 @@ import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.carry import over_local_shell, over_ssh
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import AuthenticationError, unlock
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.connect import open_connection
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.conversation import AnswerError, Conversation
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.jump_hosts import JumpHosts
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import CutError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import PayloadError, Request, remote_command
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import (
+from ansible_collections.lastack.linux.sweep.carry import over_local_shell, over_ssh
+from ansible_collections.lastack.linux.sweep.client_keys import AuthenticationError, unlock
+from ansible_collections.lastack.linux.sweep.connect import open_connection
+from ansible_collections.lastack.linux.sweep.conversation import AnswerError, Conversation
+from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyError
+from ansible_collections.lastack.linux.sweep.jump_hosts import JumpHosts
+from ansible_collections.lastack.linux.sweep.lifeline import CutError
+from ansible_collections.lastack.linux.sweep.payload import PayloadError, Request, remote_command
+from ansible_collections.lastack.linux.sweep.ssh_settings import (
     Overrides,
     SettingsError,
     SshSettings,
@@ -27,8 +27,8 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings i
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.target import Target
+    from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.sweep.target import Target
 
 __all__ = ["Answer", "Looker"]
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import fabric
 import paramiko
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.client_keys import authenticate
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.dial import DialError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.host_keys import HostKeyPolicy, HostKeyVerdict
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_transport import NO_SSH
+from ansible_collections.lastack.linux.sweep.client_keys import authenticate
+from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyPolicy, HostKeyVerdict
+from ansible_collections.lastack.linux.sweep.ssh_transport import NO_SSH
 
 if TYPE_CHECKING:
     import socket
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.lifeline import Lifeline
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+    from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
+    from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 __all__ = ["HostConnection", "open_connection"]
 

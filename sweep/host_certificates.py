@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.public_keys import (
     KeyFormatError,
     end_of_key,
     is_certificate,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.payload import Become, Request
+from ansible_collections.lastack.linux.sweep.payload import Become, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.inventory import Entry
+    from ansible_collections.lastack.linux.sweep.inventory import Entry
 
 __all__ = ["Passwords", "Target", "TargetError", "target_of"]
 

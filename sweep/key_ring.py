@@ -9,16 +9,16 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.agent_keys import Agent, AgentError, AgentKey
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.key_files import KeyFile, KeyFileError, public_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.agent_keys import Agent, AgentError, AgentKey
+from ansible_collections.lastack.linux.sweep.key_files import KeyFile, KeyFileError, public_line
+from ansible_collections.lastack.linux.sweep.public_keys import (
     KeyFormatError,
     is_certificate,
     plain_key,
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_settings import SshSettings
+    from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
 __all__ = ["Identity", "KeyRing", "SigningError"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.public_keys import (
+from ansible_collections.lastack.linux.sweep.public_keys import (
     CERTIFICATE_SUFFIX,
     KeyFormatError,
     key_type,

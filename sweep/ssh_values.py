@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_options import SettingsError
-from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens import (
+from ansible_collections.lastack.linux.sweep.ssh_options import SettingsError
+from ansible_collections.lastack.linux.sweep.ssh_tokens import (
     expanded,
     with_environment,
     with_home,
@@ -20,7 +20,7 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_tokens imp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ansible_collections.lastack.linux.plugins.plugin_utils.sweep.ssh_answer import Answer
+    from ansible_collections.lastack.linux.sweep.ssh_answer import Answer
 
 __all__ = [
     "agent_of",
