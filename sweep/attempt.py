@@ -46,6 +46,8 @@ class Answer(NamedTuple):
     reason: str | None
     report: dict[str, Any] | None = None
     """Parsed JSON of at most 1 MiB; nothing else of it is checked."""
+    doubt: str = ""
+    """Why it may have come from another host."""
 
 
 class Looker:
@@ -85,7 +87,7 @@ class Looker:
     def _attempt(self, target: Target, lifeline: Lifeline) -> tuple[Answer, bool]:
         """Return what came of one attempt, and whether another one may help."""
         try:
-            return Answer("ok", None, self._once(target, lifeline)), False
+            return self._once(target, lifeline), False
         except (SettingsError, PayloadError) as error:
             return Answer("failed", one_line(str(error))), False
         except CutError as error:
@@ -101,20 +103,21 @@ class Looker:
         finally:
             lifeline.let_go()
 
-    def _once(self, target: Target, lifeline: Lifeline) -> dict[str, Any]:
+    def _once(self, target: Target, lifeline: Lifeline) -> Answer:
         talk = Conversation(target.request.marker, self._body, target.become_password)
         command = _command(target.request)
         if target.local:
-            return talk.result(over_local_shell(command, talk, lifeline))
+            return Answer("ok", None, talk.result(over_local_shell(command, talk, lifeline)))
         settings = self._settings(target)
         sock = self._jump_hosts.way_to(settings, lifeline)
         connection = open_connection(settings, sock, lifeline, target.ssh_password)
         if target.become_password is not None and not connection.verdict.secrets_allowed:
             raise AnswerError(_WRONG_KEY)
         try:
-            return talk.result(over_ssh(connection, command, talk, lifeline))
+            report = talk.result(over_ssh(connection, command, talk, lifeline))
         except CutError:
             raise CutError(f"timed out: no report within {lifeline.life_s:g} s, {talk.stage}") from None
+        return Answer("ok", None, report, connection.verdict.doubt)
 
     def _settings(self, target: Target) -> SshSettings:
         passphrase = target.variables.get("ansible_ssh_private_key_passphrase")

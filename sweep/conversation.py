@@ -36,18 +36,24 @@ _SIGALRM, _SIGKILL = 14, 9
 _SUDO_SAYS = (
     # sudo(8), plugins/sudoers and sudo-rs in the C locale; the first that fits.
     (r"incorrect password attempt|no password was provided|Sorry, try again", "sudo refused the password"),
-    (r"a password is required|a terminal is required to read the password|interactive authentication is required",
-     "sudo asks for a password, and none was given: --ask-become-pass"),
+    (
+        r"a password is required|a terminal is required to read the password|interactive authentication is required",
+        "sudo asks for a password, and none was given: --ask-become-pass",
+    ),
     (r"must have a tty", "sudo insists on a terminal (requiretty), which a sweep has not"),
-    (r"is not in the sudoers file|is not allowed to (?:execute|run)|may not run sudo|I.m sorry .*I.m afraid",
-     "sudo does not let this user do that"),
+    (
+        r"is not in the sudoers file|is not allowed to (?:execute|run)|may not run sudo|I.m sorry .*I.m afraid",
+        "sudo does not let this user do that",
+    ),
     (r"unknown user|user .* not found", "sudo does not know the user to become"),
-    (r"account (?:is|has) (?:locked|expired)|account validation failure|[Aa]ccount or password is expired",
-     "sudo says that the account is locked or has expired"),
+    (
+        r"account (?:is|has) (?:locked|expired)|account validation failure|[Aa]ccount or password is expired",
+        "sudo says that the account is locked or has expired",
+    ),
     (r"timed out reading password|timeout reading password", "sudo no longer waited for the password"),
     (r"effective uid is not 0|no new privileges|must be owned by uid 0", "sudo cannot work on this host"),
     (r"(?:sudo|exec): .*(?:not found|No such file)", "sudo is not on this host"),
-)  # fmt: skip
+)
 
 
 class _SudoSaid(NamedTuple):

@@ -77,12 +77,12 @@ class HostKeyVerdict(NamedTuple):
     """Why a host's key was taken.
 
     ``secrets_allowed`` is False where StrictHostKeyChecking=no let a wrong key pass: then no password, neither for ssh
-    nor for sudo, may be sent. ``note`` is a sentence for the operator, mostly empty.
+    nor for sudo, may be sent. ``doubt`` is what the report of such a host must carry with it, mostly empty.
     """
 
     how: str
     secrets_allowed: bool = True
-    note: str = ""
+    doubt: str = ""
 
 
 class HostKeyPolicy:
@@ -191,13 +191,13 @@ class HostKeyPolicy:
         if not settings.user_known_hosts:
             return HostKeyVerdict("new, kept nowhere")
         if _UNFIT.search(self._name):
-            return HostKeyVerdict("new", note=f"{described}, is new and was not kept: no line can have such a name")
+            return HostKeyVerdict("new", doubt=f"{described}, is new and was not kept: no line can have such a name")
         first = self._files[0]
         try:
             others = first.add(self._name, key, hashed=settings.hash_known_hosts)
         except OSError as error:
             problem = (error.strerror or str(error)).lower()
-            return HostKeyVerdict("new", note=f"{described}, is new and was not kept: {first.path}: {problem}")
+            return HostKeyVerdict("new", doubt=f"{described}, is new and was not kept: {first.path}: {problem}")
         if others and all(one.blob != key for one in others):
             # Somebody else came first, with another key under the same name.
             return self._changed(key, others, "")
@@ -206,7 +206,7 @@ class HostKeyPolicy:
     def _unsafe(self, reason: str) -> HostKeyVerdict:
         if self._settings.strict != "no":
             raise HostKeyError(reason)
-        return HostKeyVerdict("StrictHostKeyChecking=no", secrets_allowed=False, note=reason)
+        return HostKeyVerdict("StrictHostKeyChecking=no", secrets_allowed=False, doubt=reason)
 
     def _known(self, name: str) -> list[KnownKey]:
         # Hashed names make it dear.

@@ -130,6 +130,7 @@ class Inventory:
             status = self._program.wait(_STOP_S)
             raise InventoryError(f"The inventory's reader ended with status {status}: see its output above.") from None
         if "error" in answer:
-            raise InventoryError(f"The inventory cannot be used: {one_line(answer['error'], 400)}")
+            named = "" if self._selection.sources else " Name one with -i, such as -i hosts.yml or -i web-1,web-2."
+            raise InventoryError(f"The inventory cannot be used: {one_line(answer['error'], 400)}{named}")
         found: dict[str, Any] = answer
         return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.host_clock import note_wrong_clock
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
+from ansible_collections.lastack.linux.plugins.plugin_utils.report_warnings import add_warning
 from ansible_collections.lastack.linux.plugins.plugin_utils.validate import InvalidReport, require_host_report
 from ansible_collections.lastack.linux.sweep.target import TargetError
 from ansible_collections.lastack.linux.sweep.worker_pool import WorkerPool
@@ -145,6 +146,8 @@ class _Sweep:
             return
         report["host"]["inventory_name"] = one_line(host, 256)
         note_wrong_clock(report, self._pool.life_s)
+        if answer.doubt:
+            add_warning(report, "host_key_doubtful", one_line(answer.doubt))
         self._run.store_report(host, report)
         self._ok += 1
 

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from ansible_collections.lastack.linux.plugins.module_utils.diagnose.wording import format_age
+from ansible_collections.lastack.linux.plugins.plugin_utils.report_warnings import add_warning
 
 __all__ = ["note_wrong_clock"]
 
@@ -35,9 +36,7 @@ def note_wrong_clock(report: dict[str, Any], look_s: float, now_s: float | None 
         off = format_age({"at_least": abs(now - made), "at_most": abs(now - made)})
         where = "behind" if made < now else "ahead of"
         detail = f"its clock is {off} {where} the controller's: its dates are wrong"
-    completeness = report["completeness"]
-    completeness["complete"] = False
-    completeness["warnings"].append({"code": "clock_wrong", "count": 1, "detail": detail})
+    add_warning(report, "clock_wrong", detail)
 
 
 def _seconds(moment: str) -> float | None:

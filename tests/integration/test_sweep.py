@@ -74,10 +74,27 @@ def on_host(lab: Lab, number: int, command: str) -> str:
     """Run a shell's line on a host over OpenSSH and return what it prints."""
     fleet = lab.fleet
     done = subprocess.run(
-        ["nsenter", "-t", str(fleet.controller), "-n", "ssh", "-F", "/dev/null", "-i", str(fleet.folder / "user"),
-         "-o", f"UserKnownHostsFile={fleet.folder}/known_hosts", f"root@{fleet.addresses[number]}", command],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False, timeout=WAIT_S,
-    )  # fmt: skip
+        [
+            "nsenter",
+            "-t",
+            str(fleet.controller),
+            "-n",
+            "ssh",
+            "-F",
+            "/dev/null",
+            "-i",
+            str(fleet.folder / "user"),
+            "-o",
+            f"UserKnownHostsFile={fleet.folder}/known_hosts",
+            f"root@{fleet.addresses[number]}",
+            command,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=WAIT_S,
+    )
     return done.stdout
 
 
@@ -136,9 +153,17 @@ def test_hosts_behind_a_jump_host_are_reached(lab: Lab, tmp_path: Path) -> None:
         lab, tmp_path, "".join(f"inner-{number}\n" for number in range(6)) + "direct ansible_host={0}\n"
     )
     done = lab.fleet.run(
-        "lastack", "sweep", "-i", str(inventory), "--store", str(tmp_path / "run"), "--ssh-config", str(config),
-        timeout_s=WAIT_S, ANSIBLE_SSH_ARGS="-o ControlMaster=auto -o ControlPersist=30s",
-    )  # fmt: skip
+        "lastack",
+        "sweep",
+        "-i",
+        str(inventory),
+        "--store",
+        str(tmp_path / "run"),
+        "--ssh-config",
+        str(config),
+        timeout_s=WAIT_S,
+        ANSIBLE_SSH_ARGS="-o ControlMaster=auto -o ControlPersist=30s",
+    )
     assert done.returncode == 0, done.stdout
     result = Sweep(done.stdout, done.returncode, tmp_path / "run")
     assert set(result.outcomes.values()) == {"ok"}, result.reasons
@@ -146,13 +171,40 @@ def test_hosts_behind_a_jump_host_are_reached(lab: Lab, tmp_path: Path) -> None:
 
 def test_a_jump_host_that_is_gone_is_the_reason_of_its_hosts_alone(lab: Lab, tmp_path: Path) -> None:
     inventory = written(
-        lab, tmp_path,
+        lab,
+        tmp_path,
         "a ansible_host={0} ansible_ssh_common_args='-o ProxyJump=root@10.77.200.2'\nb ansible_host={1}\n",
-    )  # fmt: skip
+    )
     done = sweep(lab, tmp_path / "run", "--retries", "0", "--connect-timeout-s", "3", inventory=inventory)
     assert done.status == 0, done.output
     assert done.outcomes == {"a": "unreachable", "b": "ok"}
     assert "10.77.200.2" in done.reasons["a"]
+
+
+def test_a_report_from_a_host_with_a_wrong_key_says_so(lab: Lab, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "stranger")], check=True)
+    stranger = " ".join((tmp_path / "stranger.pub").read_text(encoding="ascii").split()[:2])
+    lines = (lab.fleet.folder / "known_hosts").read_text(encoding="ascii").splitlines()
+    second = next(line for line in lines if line.split()[0] == lab.fleet.addresses[1])
+    known.write_text(f"{lab.fleet.addresses[0]} {stranger}\n{second}\n", encoding="ascii")
+    inventory = written(lab, tmp_path, "a ansible_host={0}\nb ansible_host={1}\n")
+    with inventory.open("a", encoding="ascii") as file:
+        file.write(
+            "[all:vars]\nansible_ssh_args='-F /dev/null -o IdentitiesOnly=yes -o GlobalKnownHostsFile=/dev/null "
+            f"-o UserKnownHostsFile={known} -o StrictHostKeyChecking=no'\n"
+            f"ansible_ssh_private_key_file={lab.fleet.folder}/user\n"
+        )
+    done = sweep(lab, tmp_path / "run", inventory=inventory)
+    assert done.outcomes == {"a": "ok", "b": "ok"}, done.reasons
+    reports = {
+        host: json.loads((done.folder / entry["file"]).read_text(encoding="utf-8"))["completeness"]["warnings"]
+        for host, entry in done.hosts.items()
+    }
+    (doubt,) = (one["detail"] for one in reports["a"] if one["code"] == "host_key_doubtful")
+    assert "has changed" in doubt
+    assert not [one for one in reports["b"] if one["code"] == "host_key_doubtful"]
+    assert "has changed" in done.output
 
 
 def test_a_host_that_hangs_is_cut_off_and_named(lab: Lab, tmp_path: Path) -> None:
@@ -179,9 +231,14 @@ def test_ctrl_c_leaves_a_finished_run(lab: Lab, tmp_path: Path) -> None:
         "lastack", "sweep", "-i", str(inventory), "--store", str(tmp_path / "run"), "-u", "root", "--forks", "4"
     )
     process = subprocess.Popen(
-        command, env=lab.fleet.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
+        command,
+        env=lab.fleet.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     try:
         end = time.monotonic() + WAIT_S
         journal = tmp_path / "run" / "outcomes.jsonl"

@@ -278,7 +278,7 @@ def test_a_wrong_key_that_may_pass_gets_no_password(place: Place, tmp_path: Path
         opened(settings, PASSWORD)
     verdict = opened(settings._replace(identity_files=(str(place.folder / "user_rsa"),)), PASSWORD)
     assert not verdict.secrets_allowed
-    assert "has changed" in verdict.note
+    assert "has changed" in verdict.doubt
 
 
 def test_many_hosts_add_their_keys_at_once(place: Place, tmp_path: Path) -> None:

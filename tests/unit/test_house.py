@@ -272,6 +272,12 @@ def test_nothing_is_called_underscore() -> None:
     assert found == []
 
 
+def test_nothing_is_kept_from_the_formatter() -> None:
+    mark = "# fmt" + ": "
+    every = sources("agent", "bench", "plugins", "scripts", "sweep", "tests")
+    assert [str(path) for path in every if mark in path.read_text(encoding="utf-8")] == []
+
+
 def test_tests_have_names_of_their_own() -> None:
     names = [path.name for path in sources("tests") if path.name.startswith("test_")]
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)

@@ -119,7 +119,14 @@ def test_a_row_is_a_short_list_into_tables() -> None:
     texts = decoded["texts"]
     first, second, third, fourth = decoded["hosts"]
     assert first[:10] == ["a", texts.index("complete"), 2, 4, 2431, 312, 11204, 215641, 97.0, 1024]
-    assert first[10] == [texts.index("checkout-api"), 2204, texts.index("ledger-sync.service"), 190, texts.index("gateway"), 37]  # fmt: skip # noqa: E501 - one row
+    assert first[10] == [
+        texts.index("checkout-api"),
+        2204,
+        texts.index("ledger-sync.service"),
+        190,
+        texts.index("gateway"),
+        37,
+    ]
     assert [decoded["findings"][number][0] for number in first[11]][:2] == ["critical", "critical"]
     assert first[12:] == [0, 0, "host-1"]
     assert second == ["b", *first[1:12]]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from ansible_collections.lastack.linux.sweep import attempt
@@ -47,11 +47,11 @@ def fails_with(monkeypatch: pytest.MonkeyPatch, errors: list[Exception]) -> list
     attempts: list[str] = []
     left: Iterator[Exception] = iter(errors)
 
-    def once(__: Looker, one: Target, ___: Lifeline) -> dict[str, Any]:
+    def once(__: Looker, one: Target, ___: Lifeline) -> Answer:
         attempts.append(one.host)
         for error in left:
             raise error
-        return {"schema": "lastack.host/1"}
+        return Answer("ok", None, {"schema": "lastack.host/1"})
 
     monkeypatch.setattr(Looker, "_once", once)
     return attempts

@@ -349,10 +349,10 @@ def test_no_check_means_no_secrets(settings: SshSettings) -> None:
     settings = settings._replace(strict="no")
     verdict = judged(settings, blob_of(HOST), f"web-1 {line_of(OTHER)}\n")
     assert not verdict.secrets_allowed
-    assert "has changed" in verdict.note
+    assert "has changed" in verdict.doubt
     verdict = judged(settings, blob_of(HOST), f"@revoked web-1 {line_of(HOST)}\nweb-1 {line_of(HOST)}\n")
     assert not verdict.secrets_allowed
-    assert "is revoked by" in verdict.note
+    assert "is revoked by" in verdict.doubt
     # What is new is no wrong key.
     assert judged(settings, blob_of(HOST)).secrets_allowed
 
@@ -371,7 +371,7 @@ def test_a_certificate_of_a_known_authority_needs_no_key(settings: SshSettings) 
 def test_a_name_that_no_line_can_have_is_not_written(settings: SshSettings) -> None:
     for name in ("*", "web-1,web-2", "web 1", "web-1\nweb-2 x", "@revoked", "|1|x", "wéb"):
         verdict = judged(settings._replace(host_key_alias=name, strict="accept-new"), blob_of(HOST))
-        assert "was not kept" in verdict.note
+        assert "was not kept" in verdict.doubt
         assert KnownHostsFile(settings.user_known_hosts[0]).keys_of("web-1") == []
         with open(settings.user_known_hosts[0], encoding="ascii") as file:  # noqa: PTH123 - a name
             assert not file.read()
@@ -382,7 +382,7 @@ def test_a_file_that_cannot_be_written_is_no_obstacle(settings: SshSettings, tmp
     settings = settings._replace(strict="accept-new", user_known_hosts=(str(tmp_path / "file" / "known_hosts"),))
     verdict = HostKeyPolicy(settings).check(Shown(blob_of(HOST)))
     assert verdict.secrets_allowed
-    assert "was not kept" in verdict.note
+    assert "was not kept" in verdict.doubt
     settings = settings._replace(user_known_hosts=("/dev/null",))
     assert HostKeyPolicy(settings).check(Shown(blob_of(HOST))).secrets_allowed
     settings = settings._replace(user_known_hosts=())

@@ -253,8 +253,11 @@ def test_ssh_config_is_read_for_the_name(reader: str, config: Callable[[str], tu
     )
     web = settings_for("w", {"ansible_host": "web-1"}, config_files=files)
     assert (web.hostname, web.port, web.user, web.known_name) == (
-        "web-1.example", 2022, "deploy", "[web-1.example]:2022",
-    )  # fmt: skip
+        "web-1.example",
+        2022,
+        "deploy",
+        "[web-1.example]:2022",
+    )
     assert web.identity_files == ("/k/deploy", "/k/all")
     assert (web.proxy_jump, web.strict, web.config_files) == (("bastion",), "accept-new", files), reader
     db = settings_for("db-1", {"ansible_ssh_common_args": "-J other"}, config_files=files)
