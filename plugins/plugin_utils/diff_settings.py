@@ -1,7 +1,7 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sysctl values that changed between two runs: from what to what, on how many hosts, and which file says so."""
+"""Sysctls and limits that changed between two runs: from what to what, on how many hosts, and which file says so."""
 
 from __future__ import annotations
 
@@ -45,7 +45,18 @@ class SettingChanges:
             if boot[0] != boot[1] and boot[1] != running[1]:
                 self._take((key, "boot", *boot), host, state["winner"])
                 changed = True
-        self._hosts += int(changed)
+        self._hosts += int(self._take_limits(host, old, new) or changed)
+
+    def _take_limits(self, host: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        before, now = _limits_of(old), _limits_of(new)
+        changes = [
+            ((app, "limit", before[app][0], pair), place)
+            for app, (pair, place) in now.items()
+            if app in before and before[app][0] != pair
+        ]
+        for change, place in changes:
+            self._take(change, host, place)
+        return bool(changes)
 
     def _take(self, change: tuple[str, str, str | None, str | None], host: str, winner: str | None) -> None:
         setting = self._changes.get(change)
@@ -77,6 +88,17 @@ class SettingChanges:
             for (key, scope, old, new), setting in ranked[:_SHOWN]
         ]
         return shown, len(ranked) - len(shown) + self._untracked, self._hosts
+
+
+def _limits_of(report: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """Return ``soft:hard`` of each application and the file that says so; whose processes differ cannot be compared."""
+    limits = report.get("limits") or {"applications": (), "default": None}
+    found: dict[str, set[tuple[str, str | None]]] = {}
+    for entry in limits["applications"]:
+        source = entry["configured"] or limits["default"]
+        place = None if source is None else source["place"]
+        found.setdefault(entry["app"], set()).add((f"{entry['soft']}:{entry['hard']}", place))
+    return {app: next(iter(pairs)) for app, pairs in found.items() if len(pairs) == 1}
 
 
 class _Setting:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.diff_runs import diff_runs
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.diff_words import setting_words
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError
 from diff_samples import OLD, host_report, incomplete, run_folder
 from sample_reports import sample
@@ -254,6 +255,51 @@ def test_settings_from_what_to_what_on_how_many_hosts(tmp_path: Path) -> None:
         },
     ]
     assert found["settings_hosts"] == 4
+
+
+def limits(*entries: tuple[str, int, int, str | None]) -> dict[str, Any]:
+    return {
+        "default": None,
+        "logins": [],
+        "applications": [
+            {
+                "app": app,
+                "unit": None,
+                "processes": 1,
+                "soft": soft,
+                "hard": hard,
+                "configured": place and {"soft": soft, "hard": hard, "place": place, "owner": None},
+            }
+            for app, soft, hard, place in entries
+        ],
+    }
+
+
+def test_limits_from_what_to_what(tmp_path: Path) -> None:
+    old: Hosts = {name: host_report() for name in "abc"}
+    new: Hosts = {name: host_report() for name in "abc"}
+    file = "/etc/systemd/system/api.service.d/50-lastack.conf:2"
+    for name in "ab":
+        old[name]["limits"] = limits(("api", 1024, 4096, None), ("two", 1, 1, None), ("left", 1, 1, None))
+        new[name]["limits"] = limits(
+            ("api", 65536, 524288, file), ("two", 2, 2, None), ("two", 3, 3, None), ("came", 2, 2, None)
+        )
+    new["c"]["limits"] = limits(("api", 2, -1, None))
+    found = diff(tmp_path, old, new)
+    assert found["settings"] == [
+        {
+            "key": "api",
+            "scope": "limit",
+            "from": "1024:4096",
+            "to": "65536:524288",
+            "hosts": 2,
+            "host": "a",
+            "winner": file,
+        }
+    ]
+    assert found["settings_hosts"] == 2
+    words = setting_words({**found["settings"][0], "to": "65536:-1"})
+    assert words == f"open files of api 1,024:4,096 → 65,536:unlimited on 2 hosts ({file})"
 
 
 def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:

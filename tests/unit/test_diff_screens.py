@@ -46,7 +46,7 @@ def test_the_screen_tells_a_fixed_leak_from_hosts_that_nobody_reached(
     assert "checkout-api gone where seen 19 → 0 7,771 → 0 19 12" in text
     assert "12 of its 31 hosts were not reached, so nothing is known of them: web-30, web-29, web-28 and 9 more" in text
     assert "ledger grown 1 → 1 100 → 300" in text
-    assert "no growth: 50 sockets on 1 host that is new in the inventory: db-3" in text
+    assert "no growth: 50 sockets on 1 host that is not part of the old run: db-3" in text
     assert "mailer new 0 → 1 0 → 12" in text
     assert "once gone 1 → 0 7 → 0 1" in text
     assert "the one host that had it was looked at again" in text

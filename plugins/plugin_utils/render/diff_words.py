@@ -65,8 +65,8 @@ def run_facts(diff: Mapping[str, Any]) -> list[str]:
     facts.append(f"{plural(int(hosts.get('compared') or 0), 'host')} seen both times")
     for key, words in (
         ("not_reached", "not reached now"),
-        ("left", "no longer in the inventory"),
-        ("joined", "new in the inventory"),
+        ("left", "not part of the new run"),
+        ("joined", "not part of the old run"),
         ("reached_again", "reached again"),
         ("narrower", "seen only in part now"),
     ):
@@ -138,12 +138,12 @@ def app_notes(entry: Mapping[str, Any], quote: Callable[[object], str] = str) ->
     if entry.get("change") == "grown" and hosts.get("grew"):
         notes.append(f"grew most on {named('grew', with_figures=True)}")
     say("not_reached", "{n} of its {total} hosts {were} not reached, so nothing is known of {them}")
-    say("left", "{n} of its {total} hosts {are} no longer in the inventory, so nothing is known of {them}")
+    say("left", "{n} of its {total} hosts {are} not part of the new run, so nothing is known of {them}")
     if hosts.get("partly_seen"):
         why = quote((entry.get("reasons") or [""])[0])
         say("partly_seen", "{n} of its {total} hosts {were} not seen as well as before, so nothing is known of {them}")
         notes[-1] += f" ({why})"
-    say("joined", "no growth: {s} on {hosts} that {are} new in the inventory")
+    say("joined", "no growth: {s} on {hosts} that {are} not part of the old run")
     say("not_seen_before", "{s} on {hosts} that {were} not reached before, so not known to be new")
     say("unknown_before", "{s} on {hosts} that {were} not seen as well before, so not known to be new")
     if hosts.get("rebooted"):
@@ -188,7 +188,7 @@ def finding_words(finding: Mapping[str, Any], quote: Callable[[object], str] = s
     parts = [f"{count(old)} → {plural(new, 'host')}" if old else plural(new, "host")] if old or new else []
     groups = {
         "appeared": "",
-        "joined": "new in the inventory",
+        "joined": "not part of the old run",
         "not_seen_before": "not reached before",
         "unknown_before": "not seen as well before",
     }
@@ -210,13 +210,21 @@ def changes_left_out(diff: Mapping[str, Any]) -> int:
 
 
 def setting_words(setting: Mapping[str, Any], quote: Callable[[object], str] = str) -> str:
-    """One sysctl that changed: from what to what, on how many hosts, and the file that says so."""
-    old, new = (quote("unset" if setting.get(key) is None else setting[key]) for key in ("from", "to"))
+    """One sysctl or limit that changed: from what to what, on how many hosts, and the file that says so."""
+    is_limit = setting.get("scope") == "limit"
+    shown = _limit if is_limit else str
+    old, new = (quote("unset" if setting.get(key) is None else shown(setting[key])) for key in ("from", "to"))
     number = int(setting.get("hosts") or 0)
     where = plural(number, "host") if number > 1 else quote(setting.get("host"))
     when = "in the files, for the next boot: " if setting.get("scope") == "boot" else ""
+    what = "open files of " if is_limit else ""
     winner = f" ({quote(setting['winner'])})" if setting.get("winner") else ""
-    return f"{quote(setting.get('key'))} {when}{old} → {new} on {where}{winner}"
+    return f"{what}{quote(setting.get('key'))} {when}{old} → {new} on {where}{winner}"
+
+
+def _limit(pair: object) -> str:
+    sides = ("unlimited" if side == "-1" else count(int(side)) for side in str(pair).split(":"))
+    return ":".join(sides)
 
 
 def host_groups(diff: Mapping[str, Any], quote: Callable[[object], str] = str) -> list[str]:
@@ -231,7 +239,7 @@ def host_groups(diff: Mapping[str, Any], quote: Callable[[object], str] = str) -
     more = int(group.get("count") or 0) - len(rows(group, "hosts"))
     if more > 0:
         lines.append(f"{plural(more, 'more host')} not reached")
-    for key, words in (("left", "no longer in the inventory"), ("narrower", "seen only in part now")):
+    for key, words in (("left", "not part of the new run"), ("narrower", "seen only in part now")):
         group = data(hosts, key)
         if group.get("count"):
             names = [quote(row.get("host")) for row in rows(group, "hosts")]
