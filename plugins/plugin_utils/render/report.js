@@ -143,9 +143,15 @@
       } else head.append(name);
       const leaking = host.apps.slice(0, 6).flatMap((part, index) =>
         index % 2 ? [` ${count(part)}`] : [index ? ", " : "", make("bdi", "", data.texts[part])]);
-      if (leaking.length || host.reason) head.append(make("span", "sub", ...leaking, host.reason));
-      for (let column = 1; column < columns - 2; column++) line.append(host.audited ? figure(host, column) : make("td"));
+      if (leaking.length) head.append(make("span", "sub", ...leaking));
       const use = make("td");
+      if (host.audited) {
+        for (let column = 1; column < columns - 2; column++) line.append(figure(host, column));
+      } else {
+        use.className = "prose";
+        use.colSpan = columns - 2;
+        use.textContent = host.reason;
+      }
       if (host.limit) {
         use.append(make("span", "share", bar(host.used), make("span", "", `${percent(host.used)} of ${count(host.limit)}`)));
         use.dataset.label = labels[columns - 2];
