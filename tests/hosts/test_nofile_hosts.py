@@ -54,13 +54,18 @@ def greedy(lab: Lab, host: str) -> Iterator[str]:
 
 def apply(lab: Lab, host: str, *flags: str, **options: object) -> dict[str, Any]:
     """Run the module on one host, and return its result."""
+    return module(lab, host, "nofile_limits", *flags, **options)
+
+
+def module(lab: Lab, host: str, name: str, *flags: str, **options: object) -> dict[str, Any]:
+    """Run a module of the collection on one host, and return its result."""
     done = lab.run(
         "ansible",
         host,
         "-i",
         str(lab.inventory),
         "-m",
-        "lastack.linux.nofile_limits",
+        f"lastack.linux.{name}",
         "-a",
         json.dumps(options),
         *flags,
@@ -217,3 +222,22 @@ def test_a_container_is_capped_by_what_its_first_process_has(lab: Lab, greedy: s
     limits = lab.execute(greedy, "sh", "-c", f"grep 'Max open' /proc/{pid}/limits").stdout.split()
     assert limits[3:5] == [str(hard), str(hard)]
     assert int(lab.execute(greedy, "cat", "/proc/sys/fs/nr_open").stdout) == nr_open
+
+
+def test_a_report_names_the_file_that_limits_a_unit_and_a_login(lab: Lab, greedy: str) -> None:
+    (unit,) = apply(lab, greedy, units=[{"name": "greedy", "soft": 512}], users=[{"name": "operator", "soft": 4321}])[
+        "units"
+    ]
+    limits = module(lab, greedy, "tcp_facts", agent=False)["ansible_facts"]["lastack"]["limits"]
+    (running,) = (one for one in limits["applications"] if one["unit"] == "greedy.service")
+    configured = running.pop("configured")
+    assert (running["processes"], running["soft"], running["hard"]) == (1, 64, 64)
+    assert (configured["soft"], configured["hard"]) == (512, 512) == (unit["after"]["soft"], unit["after"]["hard"])
+    show = lab.execute(greedy, "systemctl", "show", "--property=LimitNOFILE,LimitNOFILESoft", "greedy").stdout
+    assert sorted(show.split()) == ["LimitNOFILE=512", "LimitNOFILESoft=512"]
+    file, __, line = configured["place"].partition(":")
+    assert "LimitNOFILE=" in lab.execute(greedy, "sed", "-n", f"{line}p", file).stdout
+    (login,) = (one for one in limits["logins"] if one["domain"] == "operator" and one["soft"] is not None)
+    assert login["soft"] == 4321
+    file, __, line = login["place"].partition(":")
+    assert lab.execute(greedy, "sed", "-n", f"{line}p", file).stdout.split()[:4:3] == ["operator", "4321"]

@@ -306,3 +306,10 @@ def test_what_hosts_wrote_does_nothing(folder: str) -> None:
     text = render_drift(with_strings(drift_of_run(folder), lambda said: said + HOSTILE))
     assert not [character for character in text if not character.isprintable() and character != "\n"]
     assert not any(line.startswith("FORGED") for line in text.splitlines())
+
+
+def test_a_run_that_still_goes_on_is_said_to_be_that(tmp_path: Path) -> None:
+    drift = drift_of_run(run_folder(tmp_path / "run", {"a": host_report()}))
+    assert "not finished" not in render_drift(drift)
+    drift["run"]["finished_at"] = None
+    assert render_drift(drift).splitlines()[0].endswith("· not finished")

@@ -50,6 +50,7 @@ def render_drift(
         Span(f"{plural(audited, 'host')} audited", "bold"),
         Span(f"· {count(meant - audited)} not audited" if meant > audited else "", "warning", whole=True),
         Span(f"· run {moment(run.get('started_at'))}", whole=True),
+        Span("" if run.get("finished_at") else "· not finished", "warning", whole=True),
         rest="  ",
     )
     settings, limits = rows(drift, "settings"), rows(drift, "limits")
