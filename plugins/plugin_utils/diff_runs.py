@@ -60,9 +60,7 @@ def diff_runs(old_path: str, new_path: str) -> dict[str, Any]:
 
 def _open(path: str) -> RunFolder:
     run = RunFolder.read(path)
-    if run.is_live():
-        started = run.manifest["started_at"]
-        raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
+    run.require_ended()
     return run
 
 
@@ -130,9 +128,13 @@ class _Diff:
             self._groups["rebooted"].add(host)
         if less := saw_less(new, old):
             self._groups["narrower"].add(host, reason=less)
-        for run, report in (("old", old), ("new", new)):
-            leaked = sum(item.number for item in LEAKS.items(report).values())
+        for run, leaked in zip(("old", "new"), self._compare(host, old, new, rebooted=rebooted), strict=True):
             self._leaked.update({run: leaked, f"{run}_hosts": int(leaked > 0)})
+        self._settings.add(host, old, new)
+
+    def _compare(self, host: str, old: Mapping[str, Any], new: Mapping[str, Any], *, rebooted: bool) -> tuple[int, int]:
+        """Compare the things of a host; return its leaked sockets then and now, of what both looks would have seen."""
+        leaked = 0, 0
         for thing, changes in self._things:
             before, now = thing.items(old), thing.items(new)
             for key in {**before, **now}:
@@ -143,8 +145,11 @@ class _Diff:
                     if item is not None:
                         change.describe((rank, *item.weight), item.words)
                 counts = before[key].number if key in before else 0, now[key].number if key in now else 0
-                change.compared(host, *counts, _doubt(thing, key, counts, old, new), rebooted=rebooted)
-        self._settings.add(host, old, new)
+                doubt = _doubt(thing, key, counts, old, new)
+                change.compared(host, *counts, doubt, rebooted=rebooted)
+                if thing is LEAKS and not doubt:
+                    leaked = leaked[0] + counts[0], leaked[1] + counts[1]
+        return leaked
 
     def _only_old(self, host: str, old: Mapping[str, Any], now: StoredHost | None) -> None:
         outcome, reason = (now.outcome.outcome, now.outcome.reason) if now else (None, None)

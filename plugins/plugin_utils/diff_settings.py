@@ -95,6 +95,8 @@ def _limits_of(report: Mapping[str, Any]) -> dict[str, tuple[str, str | None]]:
     limits = report.get("limits") or {"applications": (), "default": None}
     found: dict[str, set[tuple[str, str | None]]] = {}
     for entry in limits["applications"]:
+        if entry["soft"] is None or entry["hard"] is None:
+            continue
         source = entry["configured"] or limits["default"]
         place = None if source is None else source["place"]
         found.setdefault(entry["app"], set()).add((f"{entry['soft']}:{entry['hard']}", place))

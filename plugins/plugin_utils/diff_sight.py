@@ -97,18 +97,26 @@ def missed_dead_sockets(look: Mapping[str, Any], other: Mapping[str, Any]) -> st
 
 def missed_finding(look: Mapping[str, Any], other: Mapping[str, Any], finding_id: str) -> str:
     """Return why ``look`` may have missed a finding of that id that ``other`` has; an empty string if it would not."""
+    if look.get("findings_truncated"):
+        return "its list of findings was cut"
     if finding_id == "fd.dead_sockets":
         return missed_dead_sockets(look, other)
     if finding_id.startswith("close_wait."):
         return missed_offender(look, other, 1)
-    if look.get("findings_truncated"):
-        return "its list of findings was cut"
+    if finding_id.startswith("fd.") and _denied_more(look, other):
+        return "descriptors not readable"
     needed = _SUBSETS.get(finding_id.partition(".")[0], ())
     absent = [subset for subset in left_out(look) if subset in needed]
     if absent:
         return f"{', '.join(absent)} left out of the look"
     # Values and files of the host are the same whoever reads sockets; the rest is seen per process or namespace.
     return "" if finding_id.startswith("sysctl.") else narrower(look, other)
+
+
+def _denied_more(look: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    denied, before = (_counts(report).get("descriptors_denied", 0) for report in (look, other))
+    # How many processes others run differs from one minute to the next.
+    return _hides(denied - before, before)
 
 
 def _hides(rise: int, sockets: int) -> bool:

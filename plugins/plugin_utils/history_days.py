@@ -47,15 +47,15 @@ def build_history(store: HistoryStore, *, days: int, app: str | None = None) -> 
         return {"schema": HISTORY_SCHEMA, "days": [], "apps": [], "apps_truncated": 0, "findings": []}
     since = datetime.date.fromisoformat(last) - datetime.timedelta(days=days - 1)
     runs = _one_a_day(store.runs(since.isoformat()))
-    unseen = _unseen_hosts(runs)
-    shown = [_day(run, hidden) for run, hidden in zip(runs, unseen, strict=True)]
+    unseen, blind = _unseen_hosts(runs), [run.blind for run in runs]
+    shown = [_day(*one) for one in zip(runs, unseen, _more_blind(blind), strict=True)]
     by_run = [store.apps(run.run_id) for run in runs]
     names = {name for apps in by_run for name in apps if app in (None, name)}
     apps = []
     for name in sorted(names):
         cut = [run.apps_left_out > 0 for run in runs]
         hosts = [known[name].hosts if name in known else None for known in by_run]
-        unsure = _unsure(shown, hosts, unseen, cut)
+        unsure = _unsure(shown, hosts, unseen, blind, cut)
         points = [
             _app_point(day, known.get(name), unsure=doubt)
             for day, known, doubt in zip(shown, by_run, unsure, strict=True)
@@ -75,7 +75,7 @@ def _one_a_day(runs: Sequence[RunFigures]) -> list[RunFigures]:
     chosen: dict[str, RunFigures] = {}
     for run in runs:
         known = chosen.get(run.day)
-        if known is None or _judged(run) >= _judged(known):
+        if known is None or _judged(run) - run.blind >= _judged(known) - known.blind:
             chosen[run.day] = run
     return [chosen[day] for day in sorted(chosen)]
 
@@ -93,8 +93,13 @@ def _unseen_hosts(runs: Sequence[RunFigures]) -> list[int]:
     return unseen
 
 
-def _day(run: RunFigures, unseen: int) -> dict[str, Any]:
-    fewer = _judged(run) < _ENOUGH * (_judged(run) + unseen)
+def _more_blind(blind: Sequence[int]) -> list[int]:
+    """Return for each day how many hosts more it saw less well than a day before it: never seen well is no change."""
+    return [number - min(blind[max(0, index - _BEFORE) : index + 1]) for index, number in enumerate(blind)]
+
+
+def _day(run: RunFigures, unseen: int, blind: int) -> dict[str, Any]:
+    fewer = _judged(run) - blind < _ENOUGH * (_judged(run) + unseen)
     return {
         "day": run.day,
         "run": run.run_id,
@@ -108,18 +113,23 @@ def _day(run: RunFigures, unseen: int) -> dict[str, Any]:
 
 
 def _unsure(
-    days: Sequence[Mapping[str, Any]], hosts: Sequence[int | None], unseen: Sequence[int], cut: Sequence[bool]
+    days: Sequence[Mapping[str, Any]],
+    hosts: Sequence[int | None],
+    unseen: Sequence[int],
+    blind: Sequence[int],
+    cut: Sequence[bool],
 ) -> list[bool]:
     """Tell for each day whether something that is missing there (no ``hosts``) may be on the hosts that were not seen.
 
     It may, if these are as many as the hosts that had it last: one host that is off hides what only that host had.
+    Hosts that are seen less well (``blind``) than when it was there last count as not seen.
     """
-    doubts, had = [], 0
-    for day, number, hidden, listed in zip(days, hosts, unseen, cut, strict=True):
-        doubt = day["fewer_hosts"] or listed or 0 < had <= hidden
+    doubts, had, before = [], 0, 0
+    for day, number, hidden, dim, listed in zip(days, hosts, unseen, blind, cut, strict=True):
+        doubt = day["fewer_hosts"] or listed or 0 < had <= hidden + max(0, dim - before)
         doubts.append(doubt)
         if number is not None:
-            had = number
+            had, before = number, dim
         elif not doubt:
             had = 0
     return doubts
@@ -136,12 +146,14 @@ def _app_point(day: Mapping[str, Any], known: AppFigures | None, *, unsure: bool
 def _findings(
     store: HistoryStore, runs: Sequence[RunFigures], days: Sequence[Mapping[str, Any]], unseen: Sequence[int]
 ) -> list[dict[str, Any]]:
+    blind = [max(run.blind, run.findings_blind) for run in runs]
     by_run = [store.findings(run.run_id) for run in runs]
     rows = []
     for name in sorted({name for findings in by_run for name in findings}):
         hosts = [findings[name].hosts if name in findings else None for findings in by_run]
         points = []
-        for day, number, unsure in zip(days, hosts, _unsure(days, hosts, unseen, [False] * len(days)), strict=True):
+        doubts = _unsure(days, hosts, unseen, blind, [False] * len(days))
+        for day, number, unsure in zip(days, hosts, doubts, strict=True):
             shown = (None if unsure else 0) if number is None else number
             at_least = unsure if number is None else day["fewer_hosts"]
             points.append({"day": day["day"], "hosts": shown, "at_least": at_least})

@@ -57,6 +57,10 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE run ADD COLUMN apps_left_out INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE app_run ADD COLUMN growth_per_min REAL",
     ),
+    (
+        "ALTER TABLE run ADD COLUMN blind INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE run ADD COLUMN findings_blind INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 VERSION = len(_STEPS)

@@ -18,7 +18,8 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.history_store import
     RunFigures,
 )
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError
+from ansible_collections.lastack.linux.plugins.plugin_utils.render.unseen import left_out, own_namespace_only
+from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder
 from ansible_collections.lastack.linux.plugins.plugin_utils.stored_reports import stored_hosts
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _NAME = 256
 _SEVERITIES = ("info", "warning", "critical")
 _LARGEST = 2**63 - 1
 """The largest integer that SQLite stores."""
+_YEARS = range(2000, 2200)
 _FASTEST = 1e9
 """Sockets a minute that no host can make."""
 
@@ -59,6 +61,7 @@ class HistorySink:
         self._counts["audited"] += 1
         self._counts["incomplete"] += not report["completeness"]["complete"]
         self._close_wait(report)
+        self._counts["findings_blind"] += bool(left_out(report) or report.get("findings_truncated"))
         worst: dict[str, int] = {}
         for finding in report["findings"]:
             severity = _SEVERITIES.index(finding["severity"])
@@ -85,6 +88,8 @@ class HistorySink:
                 finished=run["finished_at"] is not None,
                 judged=self._counts["judged"],
                 apps_left_out=self._counts["left_out"] + max(0, len(ranked) - _KEPT),
+                blind=self._counts["blind"],
+                findings_blind=self._counts["findings_blind"],
             ),
             {name: app.figures() for name, app in ranked[:_KEPT]},
             {name: FindingFigures(_SEVERITIES[worst], hosts) for name, (worst, hosts) in self._findings.items()},
@@ -95,6 +100,7 @@ class HistorySink:
         if part is None:
             return
         self._counts["judged"] += 1
+        self._counts["blind"] += _is_blind(report)
         # What a host cut from its list may be any application.
         self._counts["left_out"] += part["truncated"]
         by_app: dict[str, list[Mapping[str, Any]]] = {}
@@ -108,6 +114,17 @@ class HistorySink:
             self._apps.setdefault(name, _App()).add(items)
 
 
+def _is_blind(report: Mapping[str, Any]) -> bool:
+    """Whether an application may leak on this host and not be among the named ones: no root, or not every namespace."""
+    view = report["completeness"]
+    return (
+        view["source"] == "none"
+        or view["namespaces"]["failed"] > 0
+        or own_namespace_only(report)
+        or view["close_wait"]["unattributed"] > 0
+    )
+
+
 def add_run(store: HistoryStore, path: str) -> bool:
     """Add the run in the folder ``path`` to the history; return whether it is new there.
 
@@ -115,9 +132,7 @@ def add_run(store: HistoryStore, path: str) -> bool:
     ``RunFolderError`` for a folder that is no run folder or whose run still goes on, and ``HistoryError``.
     """
     run = RunFolder.read(path)
-    if run.is_live():
-        started = run.manifest["started_at"]
-        raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
+    run.require_ended()
     if store.knows(run.run_id):
         return False
     sink = HistorySink(store)
@@ -162,6 +177,9 @@ def _most(known: float | None, new: float | None) -> float | None:
 
 def _day(started_at: object) -> str:
     try:
-        return datetime.date.fromisoformat(str(started_at)[:10]).isoformat()
+        day = datetime.date.fromisoformat(str(started_at)[:10])
     except ValueError:
         raise HistoryError(f"the run does not say when it began: {one_line(str(started_at), 40)}") from None
+    if day.year not in _YEARS:
+        raise HistoryError(f"the run says that it began on {day}: that controller's clock is wrong")
+    return day.isoformat()

@@ -70,6 +70,10 @@ class RunFigures(NamedTuple):
     """Audited hosts whose CLOSE_WAIT was looked at; ``None`` in runs that version 1 kept."""
     apps_left_out: int
     """Leaks that are not among the applications, because a list was cut: absence from it says nothing."""
+    blind: int = 0
+    """Judged hosts on which a leak may have had no name: sockets without a known owner, namespaces not read."""
+    findings_blind: int = 0
+    """Audited hosts of which a finding may be missing: a subset was left out, or the list was cut."""
 
 
 _RUN = ", ".join(RunFigures._fields)

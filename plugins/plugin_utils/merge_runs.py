@@ -71,12 +71,7 @@ def _open(paths: Sequence[str]) -> list[RunFolder]:
     seen: dict[str, Path] = {}
     for path in paths:
         run = RunFolder.read(path)
-        if run.is_live():
-            where = one_line(str(run.manifest["controller"]), 60)
-            raise RunFolderError(
-                f"The run in {run.path} still goes on (since {run.manifest['started_at']}, on {where}): "
-                "wait until it has finished."
-            )
+        run.require_ended()
         for run_id in _ids(run):
             if run_id in seen:
                 first = "" if seen[run_id] == run.path else f", in {seen[run_id]} and in {run.path}"

@@ -20,6 +20,7 @@ import json
 import os
 import re
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ _NAMES_SHOWN = 3
 _SAME_SECOND = 1000
 _REPORT_NAME = re.compile(r"[a-z0-9][a-z0-9._~-]*\.json")
 _NEWEST = 20
+_SILENT_S = 3600.0
 
 
 class RunFolderError(Exception):
@@ -287,9 +289,34 @@ class RunFolder:
         return (self.path / JOURNAL).exists()
 
     def is_live(self) -> bool:
-        """Tell whether the run is not finished and its process still runs, or may run on another controller."""
+        """Tell whether the run is not finished and its process still runs, or may run on another controller.
+
+        A run of another controller that has written nothing for an hour has ended: no host may take that long.
+        """
         owner = manifest_owner(self.manifest)
-        return not self.manifest["finished"] and owner is not None and owner.is_alive() is not False
+        if self.manifest["finished"] or owner is None:
+            return False
+        alive = owner.is_alive()
+        return self._written_within(_SILENT_S) if alive is None else alive
+
+    def require_ended(self) -> None:
+        """Raise ``RunFolderError`` if the run still goes on."""
+        if self.is_live():
+            owner = manifest_owner(self.manifest)
+            away = owner is not None and owner.is_alive() is None
+            where = f", on {one_line(str(self.manifest['controller']), 60)}" if away else ""
+            patience = ", or has written nothing for an hour" if away else ""
+            raise RunFolderError(
+                f"The run in {self.path} still goes on (since {self.manifest['started_at']}{where}): "
+                f"wait until it has finished{patience}."
+            )
+
+    def _written_within(self, seconds: float) -> bool:
+        changed = [0.0]
+        for name in (MANIFEST, JOURNAL, HOSTS):
+            with contextlib.suppress(OSError):
+                changed.append((self.path / name).stat().st_mtime)
+        return time.time() - max(changed) < seconds
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -119,9 +119,7 @@ def rerender_run(
     Raises ``RunFolderError`` for a folder that is no run folder or whose run still goes on, and what a sink raises.
     """
     run = RunFolder.read(path)
-    if run.is_live():
-        started = run.manifest["started_at"]
-        raise RunFolderError(f"The run in {run.path} still goes on (since {started}): wait until it has finished.")
+    run.require_ended()
     run.release()
     table = HostRows()
     merge = _merge(run, stored_hosts(run), [table, *sinks])

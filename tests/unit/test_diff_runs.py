@@ -149,6 +149,8 @@ def test_a_look_that_saw_less_heals_nothing(tmp_path: Path) -> None:
     assert hosts_of(entry) == {"partly_seen": 1}
     assert entry["reasons"] == ["not root"]
     assert found["hosts"]["narrower"]["hosts"] == [{"host": "a", "reason": "not root"}]
+    # Nor does it make the sum fall.
+    assert found["close_wait"] == {"old": {"hosts": 0, "sockets": 0}, "new": {"hosts": 0, "sockets": 0}}
     # What both looks show is there both times, but how much it grew is not known.
     assert app(found, "other")["change"] == "unclear"
 
@@ -300,6 +302,13 @@ def test_limits_from_what_to_what(tmp_path: Path) -> None:
     assert found["settings_hosts"] == 2
     words = setting_words({**found["settings"][0], "to": "65536:-1"})
     assert words == f"open files of api 1,024:4,096 → 65,536:unlimited on 2 hosts ({file})"
+
+
+def test_a_limit_that_a_host_does_not_know_is_no_change(tmp_path: Path) -> None:
+    old, new = host_report(), host_report()
+    old["limits"], new["limits"] = limits(("api", 1024, 4096, None)), limits(("api", 1024, 4096, None))
+    new["limits"]["applications"][0].update(soft=None, hard=None)
+    assert diff(tmp_path, {"a": old}, {"a": new})["settings"] == []
 
 
 def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:

@@ -136,6 +136,22 @@ def test_a_finding_needs_its_subset_and_a_whole_list() -> None:
     assert missed_finding(unprivileged(host_report(OTHER)), whole, "fd.process_near_limit") == "not root"
     assert missed_finding({**whole, "findings_truncated": 2}, whole, "ports.near_exhaustion") != ""
     assert missed_finding(truncated(host_report()), whole, "close_wait.leak") == "its list of applications was cut"
+    for finding in ("close_wait.leak", "fd.dead_sockets"):
+        assert missed_finding({**whole, "findings_truncated": 7}, whole, finding) == "its list of findings was cut"
+
+
+@pytest.mark.parametrize(
+    ("before", "denied", "reason"),
+    [(3, 400, "descriptors not readable"), (0, 1, "descriptors not readable"), (400, 410, ""), (400, 3, "")],
+)
+def test_descriptors_that_others_hold_hide_who_is_short_of_them(before: int, denied: int, reason: str) -> None:
+    def with_denied(number: int) -> Report:
+        report = unprivileged(host_report())
+        return incomplete(report, "descriptors_denied", number) if number else report
+
+    look, other = with_denied(denied), with_denied(before)
+    assert missed_finding(look, other, "fd.process_near_limit") == reason
+    assert missed_finding(look, other, "listen.overflow") == ""
 
 
 def test_what_was_left_out_on_purpose_is_said_of_the_host() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.lastack.linux.plugins.plugin_utils.history_days import build_history
+from ansible_collections.lastack.linux.plugins.plugin_utils.history_schema import HistoryError
 from ansible_collections.lastack.linux.plugins.plugin_utils.history_sink import HistorySink, add_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.history_store import FindingFigures, opened
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
@@ -171,6 +172,65 @@ def test_a_finding_on_hosts_that_were_not_seen_is_not_gone(tmp_path: Path) -> No
 def test_what_may_have_been_missed_is_not_zero(why: dict[str, Any], tmp_path: Path) -> None:
     runs = {run_on(1): {"a": 100}, run_on(2, **why): {}}
     assert _sockets(history_of(tmp_path / "history.sqlite", runs))[1] == (None, True)
+
+
+def test_hosts_that_were_seen_less_well_have_not_healed(tmp_path: Path) -> None:
+    # Without root from the second day on: first some hosts, then all of them, and at last for good.
+    blind = [0, 1, 100, *[100] * 9]
+    runs = {run_on(day, blind=number): ({"few": 9} if day == 1 else {}) for day, number in enumerate(blind, 1)}
+    history = history_of(tmp_path / "history.sqlite", runs)
+    assert _sockets(history, "few") == [(9, False), *[(None, True)] * 11]
+
+
+def test_hosts_that_are_never_seen_well_hide_no_change(tmp_path: Path) -> None:
+    runs = {run_on(day, blind=40): ({"a": 9} if day < 3 else {}) for day in (1, 2, 3)}
+    history = history_of(tmp_path / "history.sqlite", runs)
+    assert _sockets(history) == [(9, False), (9, False), (0, False)]
+
+
+def test_findings_that_were_not_looked_for_are_not_gone(tmp_path: Path) -> None:
+    with opened(tmp_path / "history.sqlite", write=True) as store:
+        store.add(run_on(1), {}, {"time_wait.bucket_overflow": FindingFigures("warning", 2)})
+        store.add(run_on(2, findings_blind=100), {}, {})
+        store.add(run_on(3), {}, {})
+        (row,) = build_history(store, days=30)["findings"]
+    assert [(point["hosts"], point["at_least"]) for point in row["points"]] == [(2, False), (None, True), (0, False)]
+
+
+@pytest.mark.parametrize(
+    ("change", "blind", "findings_blind"),
+    [
+        ({}, 0, 0),
+        ({"completeness": {"close_wait": {"unattributed": 3}}}, 1, 0),
+        ({"completeness": {"namespaces": {"failed": 1}}}, 1, 0),
+        ({"completeness": {"source": "none"}}, 1, 0),
+        ({"options": {"namespaces": "host"}}, 1, 0),
+        ({"options": {"gather": ["close_wait"]}}, 0, 1),
+        ({"findings_truncated": 4}, 0, 1),
+    ],
+)
+def test_a_run_counts_the_hosts_that_it_saw_less_well(
+    change: dict[str, Any], blind: int, findings_blind: int, tmp_path: Path
+) -> None:
+    report = sample("healthy")
+    for key, value in change.items():
+        if not isinstance(value, dict):
+            report[key] = value
+            continue
+        for name, inner in value.items():
+            old = report[key].get(name)
+            report[key][name] = {**old, **inner} if isinstance(inner, dict) else inner
+    run, __, __ = _kept(tmp_path / "history.sqlite", [stored("web", report)])
+    assert (run.judged, run.blind, run.findings_blind) == (1, blind, findings_blind)
+
+
+@pytest.mark.parametrize("year", ["0001", "1999", "9999"])
+def test_a_run_of_no_such_year_is_refused(year: str, tmp_path: Path) -> None:
+    run = {"id": "x", "started_at": f"{year}-01-01T00:00:00Z", "made_by": "x", "finished_at": None}
+    with opened(tmp_path / "history.sqlite", write=True) as store:
+        with pytest.raises(HistoryError, match="that controller's clock is wrong"):
+            HistorySink(store).finish({"run": run})
+        assert store.last_day() is None
 
 
 def test_more_hosts_than_before_are_no_fewer(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,18 @@ def refused(tmp_path: Path, *paths: Path, store: Path | None = None) -> str:
     return str(error.value)
 
 
+def test_a_slice_whose_controller_died_is_merged_with_what_it_has(tmp_path: Path) -> None:
+    make(tmp_path / "a", {"web-1": report("sick")})
+    died = make(tmp_path / "died", {"web-2": report("sick"), "web-3": None}, finish=False)
+    change(died, controller="elsewhere")
+    refused(tmp_path, tmp_path / "a", died.path)
+    for path in (died.path, *died.path.iterdir()):
+        os.utime(path, (0, 0))
+    assert not RunFolder.read(died.path).is_live()
+    merged = merge_runs([str(tmp_path / "a"), str(died.path)], str(tmp_path / "whole")).fleet
+    assert (merged["hosts"]["audited"], merged["hosts"]["missing"]) == (2, 1)
+
+
 def test_what_cannot_be_merged_is_one_sentence_and_writes_nothing(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     first, second = make(a, {"web-1": report("sick")}), make(b, {"web-2": report("sick")})
@@ -225,7 +238,9 @@ def test_what_cannot_be_merged_is_one_sentence_and_writes_nothing(tmp_path: Path
     live = make(tmp_path / "live", {"web-3": None}, finish=False)
     assert f"still goes on (since {live.manifest['started_at']}" in refused(tmp_path, a, live.path)
     change(live, controller="elsewhere")
-    assert "on elsewhere): wait" in refused(tmp_path, a, live.path)
+    assert "on elsewhere): wait until it has finished, or has written nothing for an hour." in refused(
+        tmp_path, a, live.path
+    )
     whole = (b / "manifest.json").read_bytes()
     change(second, schema="lastack.run/2")
     assert "a newer lastack wrote it" in refused(tmp_path, a, b)

@@ -69,6 +69,7 @@ def _calm(diff: Mapping[str, Any]) -> bool:
         [change for change in diff.get("changes") or [] if change != "steady"]
         or other_findings(diff)
         or rows(diff, "settings")
+        or data(data(diff, "hosts"), "narrower").get("count")
     )
 
 
@@ -78,8 +79,9 @@ def _apps(screen: Screen, diff: Mapping[str, Any]) -> None:
     if not apps:
         return
     screen.gap()
+    seen = "seen as well both times" if data(data(diff, "hosts"), "narrower").get("count") else "seen both times"
     screen.paragraph(
-        f"{count(old)} → {plural(new, 'leaked socket')} on the hosts seen both times; applications: {tally(apps)}",
+        f"{count(old)} → {plural(new, 'leaked socket')} on the hosts {seen}; applications: {tally(apps)}",
         first=Span("CLOSE_WAIT  ", "bold"),
         rest="  ",
     )
