@@ -17,8 +17,11 @@ _VALUES_SHOWN = 20
 _SOURCES_SHOWN = 5
 _LIMITS_SHOWN = 100
 
-# Forged reports can name any number of keys, values and files: beyond this many, new ones are only left out.
+# Forged reports can name any number of keys, values and files. Each key has room for some values of its own, so that
+# one which is different on every host (net.ipv4.tcp_mem follows the memory) hides no other; what has none is counted.
+_KEYS = 20_000
 _TRACKED = 50_000
+_TRACKED_A_KEY = range(50, 1_000)
 
 _SEVERAL = 2
 
@@ -29,22 +32,34 @@ _NO_LINE: _Pair = (None, None)
 class _Spread:
     """The values of one key: on how many hosts each, and where it comes from."""
 
-    __slots__ = ("hosts", "sources")
+    __slots__ = ("hosts", "other_hosts", "other_sources", "sources", "tracked")
 
     def __init__(self) -> None:
         self.sources: dict[Any, Counter[Any]] = {}
         self.hosts: dict[Any, list[str]] = {}
+        self.tracked = 0
+        self.other_hosts = 0
+        """Hosts with values that there was no room for."""
+        self.other_sources: Counter[Any] = Counter()
+        """For a value, the hosts with sources that there was no room for."""
+
+    def total(self, value: Any) -> int:  # noqa: ANN401 - a string, or two numbers
+        return self.sources[value].total() + self.other_sources[value]
+
+    def told(self) -> int:
+        """Return how many hosts have any value."""
+        return sum(map(self.total, self.sources)) + self.other_hosts
 
     def ranked(self) -> list[tuple[Any, Counter[Any]]]:
-        return sorted(self.sources.items(), key=lambda item: (-item[1].total(), str(item[0])))
+        return sorted(self.sources.items(), key=lambda item: (-self.total(item[0]), str(item[0])))
 
     def away(self) -> int:
         """Return how many hosts do not have the most common value; a value that is not known is none."""
-        known = [sources.total() for value, sources in self.sources.items() if value is not None]
-        return sum(known) - max(known, default=0)
+        known = [self.total(value) for value in self.sources if value is not None]
+        return sum(known) - max(known, default=0) + self.other_hosts
 
     def differs(self) -> bool:
-        return sum(1 for value in self.sources if value is not None) >= _SEVERAL
+        return sum(1 for value in self.sources if value is not None) >= _SEVERAL or self.other_hosts > 0
 
 
 class _Spreads:
@@ -57,19 +72,30 @@ class _Spreads:
 
     def add(self, key: Hashable, value: Hashable, source: Hashable, host: str) -> None:
         spread = self.by_key.get(key)
-        sources = spread.sources.get(value) if spread is not None else None
-        if sources is None or source not in sources:
-            if self._tracked >= _TRACKED:
+        if spread is None:
+            if len(self.by_key) >= _KEYS:
                 return
+            spread = self.by_key[key] = _Spread()
+        sources = spread.sources.get(value)
+        if sources is not None and source in sources:
+            sources[source] += 1
+        elif self._has_room(spread):
+            spread.tracked += 1
             self._tracked += 1
-            if spread is None:
-                spread = self.by_key[key] = _Spread()
-            sources = spread.sources.setdefault(value, Counter())
-        sources[source] += 1
-        if self._examples and spread is not None:
+            spread.sources.setdefault(value, Counter())[source] += 1
+        elif sources is not None:
+            spread.other_sources[value] += 1
+        else:
+            spread.other_hosts += 1
+            return
+        if self._examples:
             hosts = spread.hosts.setdefault(value, [])
             if len(hosts) < self._examples:
                 hosts.append(host)
+
+    def _has_room(self, spread: _Spread) -> bool:
+        least, most = _TRACKED_A_KEY.start, _TRACKED_A_KEY.stop
+        return spread.tracked < least or (spread.tracked < most and self._tracked < _TRACKED)
 
 
 class DriftMerge:
@@ -148,7 +174,7 @@ class LimitsMerge:
         """
         drifting = []
         for (what, name), spread in self._spreads.by_key.items():
-            told = sum(sources.total() for sources in spread.sources.values())
+            told = spread.told()
             if what == "login" and told < self._hosts:
                 spread = _with_rest(spread, self._hosts - told)  # noqa: PLW2901 - the same with what is not said
             if self._everything or spread.differs():
@@ -161,7 +187,7 @@ class LimitsMerge:
 
 def _with_rest(spread: _Spread, rest: int) -> _Spread:
     whole = _Spread()
-    whole.hosts = spread.hosts
+    whole.hosts, whole.other_hosts, whole.other_sources = spread.hosts, spread.other_hosts, spread.other_sources
     whole.sources = {**spread.sources, _NO_LINE: Counter({(None, None, False): rest})}
     return whole
 
@@ -171,11 +197,13 @@ def _entry(head: dict[str, Any], spread: _Spread, describe: Any) -> dict[str, An
     values = []
     for value, sources in ranked[:_VALUES_SHOWN]:
         entry = describe(value, sorted(sources.items(), key=lambda item: (-item[1], str(item[0]))))
-        entry["hosts"] = sources.total()
+        entry["hosts"] = spread.total(value)
         if spread.hosts:
             entry["examples"] = spread.hosts.get(value, [])
         values.append(entry)
-    return {**head, "away_hosts": spread.away(), "values": values, "values_truncated": len(ranked) - len(values)}
+    # Of the values that there was no room for, it is not known how many they are.
+    cut = len(ranked) - len(values) + (spread.other_hosts > 0)
+    return {**head, "away_hosts": spread.away(), "values": values, "values_truncated": cut}
 
 
 def _value(value: str | None, sources: list[tuple[Any, int]]) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from ansible_collections.lastack.linux.plugins.module_utils.observe.login_limits
 from ansible_collections.lastack.linux.plugins.module_utils.observe.records import DescriptorUse, SysctlState
 from ansible_collections.lastack.linux.plugins.module_utils.observe.sysctl_managers import Manager, Override
 from ansible_collections.lastack.linux.plugins.module_utils.observe.unit_limits import FileLimit
+from ansible_collections.lastack.linux.plugins.plugin_utils import fleet_drift
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.main import main
 from ansible_collections.lastack.linux.plugins.plugin_utils.drift_run import drift_of_run
 from ansible_collections.lastack.linux.plugins.plugin_utils.fleet import FleetMerge
+from ansible_collections.lastack.linux.plugins.plugin_utils.fleet_drift import DriftMerge
 from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import load_schema, schema_problems
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.table import display_width
 from ansible_collections.lastack.linux.plugins.plugin_utils.render.text_drift import render_drift
@@ -306,6 +308,36 @@ def test_what_hosts_wrote_does_nothing(folder: str) -> None:
     text = render_drift(with_strings(drift_of_run(folder), lambda said: said + HOSTILE))
     assert not [character for character in text if not character.isprintable() and character != "\n"]
     assert not any(line.startswith("FORGED") for line in text.splitlines())
+
+
+def test_a_key_that_differs_everywhere_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_drift, "_TRACKED", 60)
+    monkeypatch.setattr(fleet_drift, "_TRACKED_A_KEY", range(5, 50))
+    merge = DriftMerge()
+    state = {"configured": None, "winner": None, "owner": None, "manager": None}
+    for number in range(200):
+        merge.add(
+            {
+                "sysctls": {
+                    "net.ipv4.tcp_mem": {**state, "current": str(number)},
+                    "fs.file-max": {**state, "current": str(number)},
+                    KEY: {**state, "current": "128" if number >= 180 else "4096"},
+                    "net.one": {**state, "current": "1", "winner": f"/etc/sysctl.d/{number}:1"},
+                }
+            }
+        )
+    entries = {entry["key"]: entry for entry in merge.result()}
+    assert [(value["value"], value["hosts"]) for value in entries[KEY]["values"]] == [("4096", 180), ("128", 20)]
+    for noisy in ("net.ipv4.tcp_mem", "fs.file-max"):
+        assert entries[noisy]["away_hosts"] == 199
+        assert entries[noisy]["values_truncated"] > 0
+    # One value from many files is no drift, and every host of it counts.
+    assert "net.one" not in entries
+    every = DriftMerge(everything=True)
+    for number in range(200):
+        every.add({"sysctls": {"net.one": {**state, "current": "1", "winner": f"/etc/sysctl.d/{number}:1"}}})
+    (entry,) = every.result()
+    assert (entry["away_hosts"], entry["values"][0]["hosts"]) == (0, 200)
 
 
 def test_a_run_that_still_goes_on_is_said_to_be_that(tmp_path: Path) -> None:
