@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import random
 import socket
+import time
 from typing import NamedTuple
 
 from ansible_collections.lastack.linux.sweep.public_keys import (
@@ -25,6 +27,7 @@ _FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 _MAX_ANSWER = 256 * 1024
 # A person may have to touch a key or to say yes.
 _ANSWER_S = 30.0
+_PAUSE_S = (0.02, 0.1)
 
 
 class AgentError(Exception):
@@ -76,7 +79,7 @@ class Agent:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
                 sock.settimeout(_ANSWER_S)
-                sock.connect(self.path)
+                self._connect(sock)
                 sock.sendall(pack(question))
                 size = int.from_bytes(_exactly(sock, 4), "big")
                 if not 1 <= size <= _MAX_ANSWER:
@@ -87,6 +90,23 @@ class Agent:
         if answer[0] != wanted:
             raise AgentError(f"the agent at {self.path} refused")
         return answer[1:]
+
+    def _connect(self, sock: socket.socket) -> None:
+        """Wait in line: a sweep asks for hundreds of signatures at once, and the agent's queue is short.
+
+        Of a full queue the kernel says so at once, whatever the socket's time-out (connect(2), EAGAIN).
+        """
+        ends = time.monotonic() + _ANSWER_S
+        while True:
+            try:
+                sock.connect(self.path)
+            except BlockingIOError:
+                if time.monotonic() >= ends:
+                    raise AgentError(f"the agent at {self.path}: its queue was full for {_ANSWER_S:g} s") from None
+            else:
+                return
+            # Not all at once again.
+            time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - no secret
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:
