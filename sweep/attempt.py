@@ -73,6 +73,9 @@ class Looker:
         while True:
             attempt += 1
             answer, again = self._attempt(target, lifeline)
+            if answer.outcome == "ok":
+                # What is here whole no interrupt takes away.
+                return answer
             if lifeline.reason:
                 return Answer("missing", lifeline.reason)
             if not again or attempt > self._retries:
@@ -134,7 +137,7 @@ class Looker:
 
 
 def _counted(answer: Answer, attempts: int) -> Answer:
-    if attempts == 1 or answer.outcome == "ok":
+    if attempts == 1:
         return answer
     return answer._replace(reason=one_line(f"{answer.reason} ({attempts} attempts)"))
 

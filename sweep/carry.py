@@ -61,13 +61,19 @@ def _talk_over(channel: paramiko.Channel, talk: Conversation, lifeline: Lifeline
         ended = channel.eof_received or channel.closed
         while channel.recv_stderr_ready() and not talk.finished:
             _send(channel, talk.hear_errors(channel.recv_stderr(_CHUNK)), lifeline)
-            lifeline.seconds_left()
+            _look_at_time(talk, lifeline)
         while channel.recv_ready() and not talk.finished:
             _send(channel, talk.hear_output(channel.recv(_CHUNK)), lifeline)
-            lifeline.seconds_left()
+            _look_at_time(talk, lifeline)
         if talk.finished or ended:
             return
         readable.poll(lifeline.seconds_left() * 1000)
+
+
+def _look_at_time(talk: Conversation, lifeline: Lifeline) -> None:
+    """Raise ``CutError`` if no time is left; an answer that is whole is not late."""
+    if not talk.finished:
+        lifeline.seconds_left()
 
 
 def _send(channel: paramiko.Channel, data: bytes, lifeline: Lifeline) -> None:

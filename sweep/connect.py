@@ -49,13 +49,25 @@ class _Client(paramiko.SSHClient):  # type: ignore[misc] # Paramiko ships no typ
         transport.daemon = True
         transport.banner_timeout = lifeline.seconds_left(settings.connect_timeout_s)
         transport.handshake_timeout = lifeline.seconds_left()
-        transport.start_client(timeout=lifeline.seconds_left())
+        self._start(transport)
         self.verdict = policy.check(transport)
         lifeline.phase = "logging in"
         transport.auth_timeout = lifeline.seconds_left()
         authenticate(transport, settings, self._password if self.verdict.secrets_allowed else None)
         if settings.keepalive_s:
             transport.set_keepalive(settings.keepalive_s)
+
+    def _start(self, transport: paramiko.Transport) -> None:
+        try:
+            transport.start_client(timeout=self._lifeline.seconds_left())
+        except RuntimeError:
+            if transport.ident is not None:
+                raise
+            # Its thread never ran. The sentence is that of the pool, which stands above this file and imports it.
+            from ansible_collections.lastack.linux.sweep.worker_pool import _TOO_FEW  # noqa: PLC0415 - as said
+
+            # Others may have ended until then.
+            raise DialError(_TOO_FEW, transient=True) from None
 
 
 class HostConnection(fabric.Connection):  # type: ignore[misc] # Fabric ships no types

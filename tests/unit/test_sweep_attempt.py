@@ -113,6 +113,17 @@ def test_an_interrupt_is_no_fault_of_the_host(monkeypatch: pytest.MonkeyPatch) -
     assert looker().look(target(), lifeline) == Answer("missing", "the sweep was interrupted")
 
 
+def test_an_interrupt_after_the_report_does_not_take_it_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Answer("ok", None, {"schema": "lastack.host/1"})
+
+    def once(__: Looker, ___: Target, lifeline: Lifeline) -> Answer:
+        lifeline.cut("the sweep was interrupted")
+        return report
+
+    monkeypatch.setattr(Looker, "_once", once)
+    assert looker().look(target(), Lifeline(LIFE_S)) == report
+
+
 def test_a_local_host_is_looked_at_by_a_shell_here() -> None:
     body = build_body(MARKER, {"gather": ["memory"], "namespaces": "host", "agent": False})
     answer = looker(body).look(target(connection="local"), Lifeline(LIFE_S))

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.sweep import connect
-from ansible_collections.lastack.linux.sweep.carry import over_ssh
+from ansible_collections.lastack.linux.sweep import connect, worker_pool
+from ansible_collections.lastack.linux.sweep.carry import over_local_shell, over_ssh
 from ansible_collections.lastack.linux.sweep.conversation import AnswerError, Conversation
 from ansible_collections.lastack.linux.sweep.dial import DialError
 from ansible_collections.lastack.linux.sweep.host_keys import HostKeyVerdict
@@ -124,6 +124,40 @@ def test_a_port_that_speaks_no_ssh_is_a_reason(greeting: bytes | None, reason: s
             connect.open_connection(SETTINGS, ours, lifeline)
         assert reason in str(failed.value)
         assert failed.value.transient
+        lifeline.let_go()
+
+
+@pytest.mark.usefixtures("passwords")
+def test_a_controller_without_threads_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(__: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lifeline = Lifeline(LIFE_S)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        lifeline.hold(ours)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(DialError) as failed:
+            connect.open_connection(SETTINGS, ours, lifeline)
+        assert (str(failed.value), failed.value.transient) == (worker_pool._TOO_FEW, True)
+        lifeline.let_go()
+        assert ours.fileno() == -1
+
+
+@pytest.mark.usefixtures("passwords")
+def test_another_error_of_that_kind_is_still_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_client(transport: paramiko.Transport, **__: object) -> None:
+        threading.Thread.start(transport)
+        raise RuntimeError("something else")
+
+    lifeline = Lifeline(LIFE_S)
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(paramiko.Transport, "run", lambda __: None)
+    monkeypatch.setattr(paramiko.Transport, "start_client", start_client)
+    with theirs:
+        lifeline.hold(ours)
+        with pytest.raises(RuntimeError, match="something else"):
+            connect.open_connection(SETTINGS, ours, lifeline)
         lifeline.let_go()
 
 
@@ -250,3 +284,46 @@ def test_an_sshd_that_opens_no_session_is_a_reason() -> None:
             over_ssh(opened(sock, lifeline), "x", Talk(b""), lifeline)
         assert not failed.value.transient
         lifeline.let_go()
+
+
+class TalkOf(Talk):
+    """Ends with its first bytes, as the operator interrupts."""
+
+    def __init__(self, lifeline: Lifeline) -> None:
+        super().__init__(b"answer")
+        self._lifeline = lifeline
+
+    def hear_output(self, data: bytes) -> bytes:
+        said = super().hear_output(data)
+        self._lifeline.cut("interrupted")
+        return said
+
+    hear_errors = hear_output
+
+
+@pytest.mark.usefixtures("passwords")
+@pytest.mark.parametrize("by", ["sendall", "sendall_stderr"])
+def test_an_interrupt_after_the_last_byte_takes_no_answer_away(by: str) -> None:
+    free = threading.Event()
+
+    def run(channel: paramiko.Channel, __: str) -> None:
+        getattr(channel, by)(b"the answer")
+        free.wait(LIFE_S)
+
+    lifeline = Lifeline(LIFE_S)
+    talk = TalkOf(lifeline)
+    try:
+        with served(run) as sock:
+            over_ssh(opened(sock, lifeline), "x", talk, lifeline)
+    finally:
+        free.set()
+        lifeline.let_go()
+    assert talk.heard.getvalue() == b"the answer"
+
+
+def test_an_interrupt_after_the_last_byte_takes_no_local_answer_away() -> None:
+    lifeline = Lifeline(LIFE_S)
+    talk = TalkOf(lifeline)
+    over_local_shell("printf 'the answer'; exec sleep 30", talk, lifeline)
+    lifeline.let_go()
+    assert talk.heard.getvalue() == b"the answer"
