@@ -80,6 +80,10 @@ class _Login:
         self._shown: list[str] = []
         self._unsigned: list[str] = []
         self._sent = False
+        self._asked_on = False
+        """Whether a host had another question when it had heard the password."""
+        self._verdict = ""
+        """What the host said of the password; empty while it was not sent."""
         self._methods: tuple[str, ...] = ()
         """What the host takes; empty while that is not known."""
 
@@ -106,6 +110,8 @@ class _Login:
             else:
                 untried.remove(method)
                 reply = self._secret(login, method)
+                if self._sent:
+                    self._verdict = self._said_of_password(reply)
             if reply.kind == "success":
                 return
             self._methods = reply.methods or self._methods
@@ -142,11 +148,21 @@ class _Login:
             if not asked.hidden:
                 return []
             if asked.hidden != (True,) or self._sent:
+                self._asked_on = self._sent
                 return None
             self._sent = True
             return [secret]
 
         return login.questions(answer)
+
+    def _said_of_password(self, reply: Reply) -> str:
+        if reply.partial:
+            return f"the password was taken, but the host wants {one_line(', '.join(reply.methods), 80)} as well"
+        if reply.kind == "change":
+            return "the password has expired: log in once by ssh to change it"
+        if self._asked_on:
+            return "the host asked another question after the password: for a code or a new password, perhaps"
+        return "the password was wrong"
 
     def _algorithm(self, blob: bytes) -> str:
         """Return with which algorithm a key signs here; empty if with none that both sides take."""
@@ -175,8 +191,8 @@ class _Login:
             parts.append(f"shown were {', '.join(one_line(one, 100) for one in self._shown[:2])}{more}")
         else:
             parts.append("there was no key to show")
-        if self._sent:
-            parts.append("the password was wrong")
+        if self._verdict:
+            parts.append(self._verdict)
         parts += self._notes
         where = f"{one_line(settings.hostname, 100)} port {settings.port}"
         return AuthenticationError(

@@ -26,7 +26,7 @@ from ansible_collections.lastack.linux.sweep.public_keys import pack, read_line
 from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from paramiko.common import cMSG_USERAUTH_FAILURE
+from paramiko.common import MSG_USERAUTH_INFO_REQUEST, cMSG_USERAUTH_FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,6 +229,70 @@ def test_a_password_is_said_once(settings: SshSettings) -> None:
         authenticate(transport, settings, SECRET)
     assert [one for one in server.told if not isinstance(one, bytes)] == [[SECRET]]
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "other"), [("password", "keyboard-interactive"), ("keyboard-interactive", "password")]
+)
+def test_a_password_that_was_taken_is_not_said_to_be_wrong(settings: SshSettings, method: str, other: str) -> None:
+    server = Server(method)
+    server.questions, server.good_password = [("Password: ", False)], SECRET
+    server.after = {method: other}
+    with connected(server) as transport, pytest.raises(AuthenticationError) as caught:
+        authenticate(transport, settings._replace(identity_files=(), methods=(method, other)), SECRET)
+    assert f"the password was taken, but the host wants {other} as well" in str(caught.value)
+    assert "wrong" not in str(caught.value)
+    assert server.told in ([SECRET], [[SECRET]])
+
+
+def test_a_password_after_a_key_may_still_be_wrong(settings: SshSettings) -> None:
+    server = Server()
+    server.good_keys, server.after = [blob_of(PRIVATE[0])], {"publickey": "password"}
+    with connected(server) as transport, pytest.raises(AuthenticationError, match="the password was wrong") as caught:
+        authenticate(transport, settings, SECRET)
+    assert "taken" not in str(caught.value)
+
+
+class Expired(paramiko.Transport):  # type: ignore[misc] # Paramiko ships no types
+    """A host that takes the password and wants a new one (RFC 4252, 8)."""
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        if data.asbytes()[:1] == cMSG_USERAUTH_FAILURE and self.server_object.told[-1:] == [SECRET]:
+            data = paramiko.Message()
+            data.add_byte(bytes([MSG_USERAUTH_INFO_REQUEST]))
+            data.add_string("Your password has expired.")
+            data.add_string("")
+        super()._send_message(data)
+
+
+def test_a_password_that_has_expired_is_said_to_be(settings: SshSettings) -> None:
+    server = Server("password")
+    settings = settings._replace(identity_files=(), methods=("password",))
+    with connected(server, Expired) as transport, pytest.raises(AuthenticationError) as caught:
+        authenticate(transport, settings, SECRET)
+    assert "the password has expired: log in once by ssh to change it" in str(caught.value)
+    assert "wrong" not in str(caught.value)
+    assert server.told == [SECRET, "none"]
+
+
+class AsksOn(Server):
+    """PAM: after the password a code, or a new password; whether the first one was right is not said."""
+
+    def check_auth_interactive_response(self, answers: list[str]) -> paramiko.InteractiveQuery:
+        self.told.append(answers)
+        return paramiko.InteractiveQuery("", "", ("Verification code: ", False))
+
+
+def test_a_question_after_the_password_is_not_said_to_be_a_wrong_password(settings: SshSettings) -> None:
+    server = AsksOn("keyboard-interactive")
+    server.questions = [("Password: ", False)]
+    with connected(server) as transport, pytest.raises(AuthenticationError) as caught:
+        authenticate(transport, settings._replace(identity_files=()), SECRET)
+    assert "the host asked another question after the password: for a code or a new password, perhaps" in str(
+        caught.value
+    )
+    assert "wrong" not in str(caught.value)
+    assert server.told == [[SECRET], "none"]
 
 
 @pytest.mark.parametrize("questions", [[("Password: ", True)], [("Old: ", False), ("New: ", False)]])
