@@ -43,7 +43,11 @@ def password_of_file(path: str) -> str:
         raise CommandError(
             f"{path}: the password cannot be read: {getattr(error, 'strerror', None) or error}."
         ) from None
-    password = data.split(b"\n", 1)[0].strip(b"\r").decode("utf-8", "replace")
+    try:
+        # A character in place of another makes a wrong password, and every host would count a failed login.
+        password = data.split(b"\n", 1)[0].strip(b"\r").decode("utf-8")
+    except UnicodeDecodeError:
+        raise CommandError(f"{path}: its first line is not UTF-8, so the password is not known.") from None
     if not password:
         raise CommandError(f"{path}: its first line is empty, so there is no password.")
     return password
