@@ -39,6 +39,10 @@ _SSH = {
     "ssh_common_args": "ansible_ssh_common_args",
     "ssh_extra_args": "ansible_ssh_extra_args",
     "host_key_checking": "ansible_host_key_checking",
+    # What a sweep refuses: without these it would pass them over.
+    "private_key": "ansible_ssh_private_key",
+    "pkcs11_provider": "ansible_ssh_pkcs11_provider",
+    "ssh_executable": "ansible_ssh_executable",
 }
 _SUDO = {
     "become_user": "ansible_become_user",
@@ -167,8 +171,11 @@ class _Options:
         self._loader = loader
         self._become = become
         self._names = {*_PLAIN}
-        for kind, plugin in (("connection", "ssh"), ("become", "sudo")):
+        self._asked: list[tuple[str, str, str, str]] = []
+        for wanted, kind, plugin in ((_SSH, "connection", "ssh"), (_SUDO, "become", "sudo")):
             definitions = constants.config.get_configuration_definitions(kind, plugin)
+            # Some came with ansible-core 2.19, and an older one raises an error for what it does not know.
+            self._asked += [(kind, plugin, option, name) for option, name in wanted.items() if option in definitions]
             for definition in definitions.values():
                 self._names.update(entry["name"] for entry in definition.get("vars", ()))
 
@@ -187,11 +194,10 @@ class _Options:
                 "ansible_python_interpreter", constants.config.get_config_value("INTERPRETER_PYTHON", variables={})
             ),
         }
-        for options, kind, plugin in ((_SSH, "connection", "ssh"), (_SUDO, "become", "sudo")):
-            for option, name in options.items():
-                value = constants.config.get_config_value(option, plugin_type=kind, plugin_name=plugin, variables=known)
-                if value is not None and value != "":
-                    found[name] = value
+        for kind, plugin, option, name in self._asked:
+            value = constants.config.get_config_value(option, plugin_type=kind, plugin_name=plugin, variables=known)
+            if value is not None and value != "":
+                found[name] = value
         return {name: _plain(value) for name, value in found.items()}
 
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ _USER = ("ansible_user", "ansible_ssh_user")
 _KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _KEY_CHECKING = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
 _NOT_FOLLOWED = ("ansible_private_key", "ansible_ssh_private_key", "ansible_ssh_pkcs11_provider")
+_EXECUTABLE = "ansible_ssh_executable"
 
 
 def command_words(variables: Mapping[str, object], *, user: str, key_file: str, connect_timeout_s: float) -> list[Word]:
@@ -36,6 +39,9 @@ def command_words(variables: Mapping[str, object], *, user: str, key_file: str, 
     for variable in _NOT_FOLLOWED:
         if variables.get(variable):
             raise SettingsError(f"{variable} is not followed by a sweep: use a key file or an agent")
+    executable = text_of(variables, (_EXECUTABLE,))
+    if executable and not _is_ssh(executable):
+        raise SettingsError(f"{_EXECUTABLE} is not followed by a sweep: it logs in without {one_line(executable, 80)}")
     words = [*_arguments(variables, "ansible_ssh_args")]
     if text_of(variables, _KEY_CHECKING).lower() in _NO:
         words.append(Word("o", "StrictHostKeyChecking=no"))
@@ -76,6 +82,14 @@ def text_of(variables: Mapping[str, object], names: Sequence[str]) -> str:
         if "\0" in found:
             raise SettingsError(f"{name} holds a NUL character")
     return found
+
+
+def _is_ssh(executable: str) -> bool:
+    """Tell whether a program is ssh itself, by its name or by where it leads, and no wrapper with a way of its own."""
+    if Path(executable).name == "ssh":
+        return True
+    theirs, ours = shutil.which(executable), shutil.which("ssh")
+    return theirs is not None and ours is not None and os.path.realpath(theirs) == os.path.realpath(ours)
 
 
 def _arguments(variables: Mapping[str, object], name: str) -> tuple[Word, ...]:

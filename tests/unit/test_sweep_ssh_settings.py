@@ -213,12 +213,29 @@ def test_an_option_in_ansible_s_arguments_is_followed(reader: str, arguments: st
         ({"ansible_host": "a b"}, ["host"]),
         ({"ansible_ssh_private_key_file": 'a"b'}, ["ansible_ssh_private_key_file"]),
         ({"ansible_ssh_private_key": "-----BEGIN"}, ["ansible_ssh_private_key"]),
+        ({"ansible_ssh_pkcs11_provider": "/lib/pkcs11.so"}, ["ansible_ssh_pkcs11_provider is not followed"]),
+        ({"ansible_ssh_executable": "/opt/wrapper"}, ["ansible_ssh_executable is not followed", "/opt/wrapper"]),
+        ({"ansible_ssh_executable": "/opt/ssh/wrapper"}, ["ansible_ssh_executable is not followed"]),
     ],
 )
 def test_what_is_not_followed_is_one_sentence(reader: str, variables: Mapping[str, object], words: list[str]) -> None:
     text = complaint(variables)
     for word in words:
         assert word.lower() in text.lower(), (reader, text)
+
+
+def test_ssh_itself_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("", "ssh", "/usr/bin/ssh", "/opt/openssh/bin/ssh"):
+        assert settled({"ansible_ssh_executable": name}).port == 22
+    for name in ("ssh", "wrapper"):
+        (tmp_path / name).write_text("#!/bin/sh\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "other-name").symlink_to(tmp_path / "ssh")
+    monkeypatch.setattr(ssh_settings, "ssh_program", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert settled({"ansible_ssh_executable": "other-name"}).port == 22
+    assert settled({"ansible_ssh_executable": str(tmp_path / "other-name")}).port == 22
+    assert "not followed" in complaint({"ansible_ssh_executable": "wrapper"})
 
 
 def test_an_option_of_ssh_that_only_ssh_knows_is_said(without_ssh: None) -> None:
