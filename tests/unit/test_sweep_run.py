@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import json
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,10 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.json_schema import l
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder, RunFolderError
 from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import finish_run
 from ansible_collections.lastack.linux.sweep.attempt import Answer
-from ansible_collections.lastack.linux.sweep.inventory import Entry
+from ansible_collections.lastack.linux.sweep.inventory import Entry, InventoryError
 from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.sweep.run_sweep import INTERRUPTED, Counts, run_sweep
+from ansible_collections.lastack.linux.sweep.read_ahead import AHEAD
+from ansible_collections.lastack.linux.sweep.run_sweep import INTERRUPTED, Counts, Watcher, run_sweep
 from ansible_collections.lastack.linux.sweep.target import Passwords, Target, target_of
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ def swept(  # noqa: PLR0913 - each test needs another one
     forks: int = 3,
     interrupted: Callable[[], bool] = lambda: False,
     given: Iterator[Entry] | None = None,
+    watcher: Watcher | None = None,
 ) -> tuple[dict[str, Any], Counts]:
     run = RunFolder.start(folder, made_by="sweep", hosts=hosts)
     counts = run_sweep(
@@ -65,14 +69,19 @@ def swept(  # noqa: PLR0913 - each test needs another one
         look,
         forks=forks,
         life_s=LIFE_S,
-        watcher=Seen(),
+        watcher=watcher or Seen(),
         interrupted=interrupted,
     )
+    return finished(folder), counts
+
+
+def finished(folder: Path) -> dict[str, Any]:
     finish_run(RunFolder.read(folder))
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert schema_problems(manifest, load_schema("lastack.run/1")) == []
     assert manifest["finished"] is True
-    return manifest["hosts"], counts
+    hosts: dict[str, Any] = manifest["hosts"]
+    return hosts
 
 
 def test_every_host_has_its_outcome_and_its_report(tmp_path: Path) -> None:
@@ -133,7 +142,121 @@ def test_the_inventory_is_read_no_faster_than_hosts_are_looked_at(tmp_path: Path
 
     hosts, __ = swept(tmp_path / "run", names, look, given=given())
     assert read == names
-    assert all(int(entry["reason"]) <= number + 3 for number, entry in enumerate(hosts.values()))
+    # As many as run, those that wait for one of them to end, and the one for which there is no room to wait.
+    most = 3 + AHEAD + 1
+    assert all(int(entry["reason"]) <= number + most for number, entry in enumerate(hosts.values()))
+
+
+def test_an_inventory_that_hangs_holds_up_neither_results_nor_an_interrupt(tmp_path: Path) -> None:
+    free, stop, waited = threading.Event(), threading.Event(), []
+
+    class StopsAfterOne:
+        def show(self, counts: Counts) -> None:
+            if counts.done:
+                stop.set()
+
+    def given() -> Iterator[Entry]:
+        yield Entry("a", {})
+        waited.append(free.wait(LIFE_S))
+        yield Entry("b", {})
+
+    try:
+        hosts, counts = swept(
+            tmp_path / "run",
+            ["a", "b"],
+            lambda *__: Answer("ok", None, copy.deepcopy(HEALTHY)),
+            given=given(),
+            watcher=StopsAfterOne(),
+            interrupted=stop.is_set,
+        )
+        assert not waited
+    finally:
+        free.set()
+    assert [(entry["outcome"], entry["reason"]) for entry in hosts.values()] == [("ok", None), ("missing", INTERRUPTED)]
+    assert counts.done == 2
+    for thread in threading.enumerate():
+        if thread.name == "lastack-inventory":
+            thread.join(LIFE_S)
+            assert not thread.is_alive()
+
+
+def test_an_inventory_that_breaks_off_leaves_the_running_hosts_their_end(tmp_path: Path) -> None:
+    broken = threading.Event()
+
+    def given() -> Iterator[Entry]:
+        yield Entry("a", {})
+        yield Entry("b", {})
+        broken.set()
+        raise InventoryError("The inventory cannot be used: c is a riddle.")
+
+    def look(__: Target, lifeline: Lifeline) -> Answer:
+        try:
+            # A moment longer than the inventory, in which nobody may end it.
+            broken.wait(LIFE_S)
+            lifeline.pause(0.5)
+        except CutError:
+            return Answer("missing", lifeline.reason)
+        return Answer("ok", None, copy.deepcopy(HEALTHY))
+
+    with pytest.raises(InventoryError, match="c is a riddle"):
+        swept(tmp_path / "run", ["a", "b", "c", "d"], look, given=given())
+    hosts = finished(tmp_path / "run")
+    assert [hosts[name]["outcome"] for name in "abcd"] == ["ok", "ok", "missing", "missing"]
+    assert hosts["c"]["reason"] == hosts["d"]["reason"] == "the inventory cannot be used: c is a riddle"
+
+
+def test_a_controller_that_can_start_no_thread_for_the_inventory_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(__: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(InventoryError, match="no more threads"):
+        swept(tmp_path / "run", ["a"], lambda *__: Answer("ok", None))
+    assert "no more threads" in finished(tmp_path / "run")["a"]["reason"]
+
+
+def test_an_interrupt_of_a_sweep_whose_inventory_broke_off_keeps_both_reasons(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    class StopsAfterTheRest:
+        def show(self, counts: Counts) -> None:
+            if counts.not_ok:
+                stop.set()
+
+    def given() -> Iterator[Entry]:
+        yield Entry("a", {})
+        raise InventoryError("It broke.")
+
+    def look(__: Target, lifeline: Lifeline) -> Answer:
+        try:
+            lifeline.pause(LIFE_S - 1)
+        except CutError:
+            return Answer("missing", lifeline.reason)
+        return Answer("failed", "was not interrupted")
+
+    with pytest.raises(InventoryError, match="It broke"):
+        swept(
+            tmp_path / "run",
+            ["a", "b"],
+            look,
+            given=given(),
+            watcher=StopsAfterTheRest(),
+            interrupted=stop.is_set,
+        )
+    reasons = {name: entry["reason"] for name, entry in finished(tmp_path / "run").items()}
+    assert reasons == {"a": INTERRUPTED, "b": "it broke"}
+
+
+def test_a_report_that_waits_to_be_taken_has_no_wrong_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    came_s, main = 1_800_000_000.0, threading.current_thread()
+    # The sweep's own thread is an hour later than those that look.
+    monkeypatch.setattr(time, "time", lambda: came_s + 3600.0 * (threading.current_thread() is main))
+    made = copy.deepcopy(HEALTHY)
+    made["collected_at"] = datetime.datetime.fromtimestamp(came_s - 1, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    hosts, __ = swept(tmp_path / "run", ["a"], lambda *__: Answer("ok", None, made))
+    assert "clock_wrong" not in (tmp_path / "run" / hosts["a"]["file"]).read_text(encoding="utf-8")
 
 
 def test_an_interrupt_leaves_a_whole_run_and_asks_no_more(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ def take(pool: WorkerPool) -> tuple[str, Answer]:
     while time.monotonic() < end:
         brought = pool.take(0.05)
         if brought is not None:
-            return brought
+            return brought[0], brought[1]
     raise AssertionError("nothing came")
 
 
@@ -131,6 +132,56 @@ def test_a_look_whose_time_is_over_is_cut() -> None:
     pool.give(target("slow"))
     assert take(pool) == ("slow", Answer("failed", "cut"))
     pool.end()
+
+
+def test_a_look_whose_time_is_over_is_cut_while_others_bring_one_result_after_the_other() -> None:
+    ours, theirs = socket.socketpair()
+
+    def look(one: Target, lifeline: Lifeline) -> Answer:
+        if one.host == "slow":
+            lifeline.hold(ours)
+            # Only a cut ends it: it has no time-out of its own.
+            ours.recv(1)
+        return Answer("failed", one.host)
+
+    pool, seen, end = pool_of(look, life_s=0.05), "", time.monotonic() + WAIT_S
+    try:
+        pool.give(target("slow"))
+        while seen != "slow" and time.monotonic() < end:
+            if pool.has_room:
+                pool.give(target("quick"))
+            brought = pool.take(WAIT_S)
+            seen = "" if brought is None else brought[0]
+        assert seen == "slow"
+    finally:
+        pool.interrupt("the end")
+        pool.end()
+        ours.close()
+        theirs.close()
+
+
+def test_an_answer_that_has_come_is_never_given_up_however_late_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "_GRACE_S", -WAIT_S)
+    lines = []
+
+    def look(__: Target, lifeline: Lifeline) -> Answer:
+        lines.append(lifeline)
+        return Answer("ok", None, {})
+
+    pool, end = pool_of(look, life_s=0.001), time.monotonic() + WAIT_S
+    pool.give(target("a"))
+    while (pool._brought.empty() or not lines[0].is_over) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert take(pool) == ("a", Answer("ok", None, {}))
+    pool.end()
+
+
+def test_who_is_woken_waits_no_longer() -> None:
+    pool = pool_of(lambda *__: Answer("ok", None, {}))
+    began = time.monotonic()
+    pool.wake()
+    assert pool.take(WAIT_S * 10) is None
+    assert time.monotonic() - began < WAIT_S
 
 
 def test_a_thread_that_hangs_is_left_behind_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,10 @@ import itertools
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ansible_collections.lastack.linux.plugins.plugin_utils.cli.interrupt import Interrupt, ending_in_order
 from ansible_collections.lastack.linux.plugins.plugin_utils.cli.look_options import (
     add_look_options,
     at_least_one,
@@ -35,7 +37,6 @@ from ansible_collections.lastack.linux.plugins.plugin_utils.cli.terminal import 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_folder import RunFolder
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import Finished
@@ -54,8 +55,6 @@ _HOSTS_ASKED_FOR_KEYS = 20
 # Socket, channel and ssh -G of one host, with room to spare.
 _DESCRIPTORS_A_FORK = 8
 _SPARE_DESCRIPTORS = 24
-# A terminal that goes away, or kill(1).
-_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -172,23 +171,26 @@ def run(arguments: argparse.Namespace) -> int:
         become=_becomes(arguments),
     )
     try:
-        with _ending_in_order(), Inventory(selection) as inventory:
-            done, signal_number = _sweep(arguments, options, inventory, passwords)
+        with ending_in_order(), Inventory(selection) as inventory:
+            done, signal_number, trouble = _sweep(arguments, options, inventory, passwords)
     except (InventoryError, RunFolderError) as error:
         raise CommandError(str(error)) from None
-    return _show(arguments, done, signal_number)
+    return _show(arguments, done, signal_number, trouble)
 
 
 def _sweep(
     arguments: argparse.Namespace, options: dict[str, Any], inventory: Inventory, passwords: Passwords
-) -> tuple[Finished, int]:
-    """Look at the hosts of ``inventory``; return the finished run and the signal that ended it early, or 0."""
+) -> tuple[Finished, int, str]:
+    """Look at the hosts of ``inventory``; return the finished run and what ended it early: a signal or a sentence."""
     from ansible_collections.lastack.linux.plugins.plugin_utils.run_report import (  # noqa: PLC0415 - probe is fast
         finish_run,
     )
     from ansible_collections.lastack.linux.sweep.attempt import Looker  # noqa: PLC0415 - the same
     from ansible_collections.lastack.linux.sweep.client_keys import (  # noqa: PLC0415 - the same
         forget_keys,
+    )
+    from ansible_collections.lastack.linux.sweep.inventory import (  # noqa: PLC0415 - the same
+        InventoryError,
     )
     from ansible_collections.lastack.linux.sweep.payload import (  # noqa: PLC0415 - the same
         build_body,
@@ -218,24 +220,29 @@ def _sweep(
     forks = _allowed_forks(arguments.forks)
     entries = _unlocked(inventory.entries(), overrides, config_files)
     run = _start(arguments, options, inventory.hosts)
-    with contextlib.closing(looker), _Interrupt() as interrupt:
-        with Progress(quiet=arguments.quiet) as progress:
-            run_sweep(
-                run,
-                entries,
-                # A little more than here, so that the host's own end is never the reason.
-                lambda entry: target_of(entry, passwords, marker=marker, life_s=int(life_s) + 5),
-                looker.look,
-                forks=forks,
-                life_s=life_s,
-                watcher=progress,
-                interrupted=interrupt.came,
-            )
+    trouble = ""
+    with contextlib.closing(looker), Interrupt() as interrupt:
+        try:
+            with Progress(quiet=arguments.quiet) as progress:
+                run_sweep(
+                    run,
+                    entries,
+                    # A little more than here, so that the host's own end is never the reason.
+                    lambda entry: target_of(entry, passwords, marker=marker, life_s=int(life_s) + 5),
+                    looker.look,
+                    forks=forks,
+                    life_s=life_s,
+                    watcher=progress,
+                    interrupted=interrupt.came,
+                )
+        except InventoryError as error:
+            # In the midst of it: what had come is shown all the same.
+            trouble = str(error)
         forget_keys()
         done = finish_run(run)
         if done is None:
             raise CommandError(f"{run.path} was finished by another process.")
-        return done, interrupt.number
+        return done, interrupt.number, trouble
 
 
 def _start(arguments: argparse.Namespace, options: dict[str, Any], hosts: tuple[str, ...]) -> RunFolder:
@@ -251,7 +258,7 @@ def _start(arguments: argparse.Namespace, options: dict[str, Any], hosts: tuple[
     return RunFolder.start(arguments.store, made_by="sweep", hosts=hosts, options=kept)
 
 
-def _show(arguments: argparse.Namespace, done: Finished, signal_number: int) -> int:
+def _show(arguments: argparse.Namespace, done: Finished, signal_number: int, trouble: str) -> int:
     fleet = done.fleet
     if arguments.json:
         from ansible_collections.lastack.linux.plugins.plugin_utils.cli.probe import (  # noqa: PLC0415 - JSON only
@@ -263,6 +270,8 @@ def _show(arguments: argparse.Namespace, done: Finished, signal_number: int) -> 
         write(_screen(arguments, done))
     if signal_number:
         return INTERRUPTED - signal.SIGINT + signal_number
+    if trouble:
+        raise CommandError(f"{trouble} What had come until then is in {Path(done.html_path).parent}.")
     if not fleet["hosts"]["audited"]:
         # Nothing was seen, so nothing can be called sound.
         sys.stderr.write("lastack: no host could be looked at; the reasons stand under 'Not seen'.\n")
@@ -285,65 +294,13 @@ def _screen(arguments: argparse.Namespace, done: Finished) -> str:
     return render_run(done.fleet, [], report_path=shown, colour=colour, width=width)
 
 
-@contextlib.contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the command, so that the program that reads the inventory is ended too."""
-
-    def end(number: int, __: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = {one: signal.signal(one, end) for one in _ENDS if signal.getsignal(one) is not signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _Interrupt:
-    """Ctrl-C and kill while a sweep goes on: the first ends it in order, the second at once."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._before: dict[int, Any] = {}
-
-    def came(self) -> bool:
-        return self.number != 0
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, *_ENDS):
-            # Under nohup(1), and in the background of a script, it is ignored, and stays so.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *__: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, __: FrameType | None) -> None:
-        if self.number:
-            self._end(number)
-        self.number = number
-        _tell("\nlastack: interrupted; the running hosts are closed and the report is made. Again ends at once.\n")
-
-    @staticmethod
-    def _end(number: int) -> NoReturn:
-        # The cursor that the progress had hidden.
-        _tell("\x1b[?25h\n" if sys.stderr.isatty() else "")
-        os._exit(128 + number)
-
-
-def _tell(text: str) -> None:
-    # A signal may come in the midst of a write to sys.stderr, which cannot be entered twice.
-    with contextlib.suppress(OSError):
-        os.write(2, text.encode("ascii"))
-
-
 def _unlocked(entries: Iterator[Entry], overrides: Any, config_files: tuple[str, ...]) -> Iterator[Entry]:  # noqa: ANN401 - Overrides, whose import is for sweeps alone
-    """Ask for the passphrases of key files that need one, on a terminal; return the same entries."""
+    """Ask for the passphrases of key files that need one, on a terminal; return the same entries.
+
+    At least the first one is read: trouble with it is an error that leaves no run.
+    """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return entries
+        return itertools.chain(list(itertools.islice(entries, 1)), entries)
     from ansible_collections.lastack.linux.plugins.plugin_utils.cli.passwords import (  # noqa: PLC0415 - as above
         ask_secret,
     )
