@@ -127,10 +127,19 @@ class Inventory:
         try:
             answer = json.loads(line)
         except ValueError:
-            status = self._program.wait(_STOP_S)
-            raise InventoryError(f"The inventory's reader ended with status {status}: see its output above.") from None
+            raise InventoryError(f"The inventory's reader {self._end()}: see its output above.") from None
         if "error" in answer:
-            named = "" if self._selection.sources else " Name one with -i, such as -i hosts.yml or -i web-1,web-2."
+            named = (
+                ""
+                if self._selection.sources or self.hosts
+                else " Name one with -i, such as -i hosts.yml or -i web-1,web-2."
+            )
             raise InventoryError(f"The inventory cannot be used: {one_line(answer['error'], 400)}{named}")
         found: dict[str, Any] = answer
         return found
+
+    def _end(self) -> str:
+        try:
+            return f"ended with status {self._program.wait(_STOP_S)}"
+        except subprocess.TimeoutExpired:
+            return "sent something else than its answer"

@@ -52,6 +52,11 @@ _SUDO = {
 }
 _PLAIN = ("ansible_connection", "ansible_become", "ansible_become_method", "ansible_python_interpreter")
 _LONGEST = 400
+_GIVE_A_SECRET = "give the vault's password with --ask-vault-pass or --vault-password-file"  # noqa: S105 - a sentence
+
+
+class _LockedError(Exception):
+    """The vault stayed shut, and that is an error of the whole inventory."""
 
 
 def main() -> int:
@@ -104,7 +109,7 @@ def _answer(given: dict[str, Any], answer: TextIO) -> None:
 
     init_plugin_loader()
     loader = DataLoader()
-    _unlock(loader, given)
+    secrets = _unlock(loader, given)
     sources = given["sources"] or constants.DEFAULT_HOST_LIST
     inventory = InventoryManager(loader=loader, sources=list(sources))
     manager = VariableManager(loader=loader, inventory=inventory)
@@ -113,19 +118,20 @@ def _answer(given: dict[str, Any], answer: TextIO) -> None:
     hosts = inventory.get_hosts(given["pattern"])
     _put(answer, {"hosts": [host.name for host in hosts], "known": len(inventory.hosts)})
     options = _Options(loader, become=bool(given["become"]))
-    for host in hosts:
+    for number, host in enumerate(hosts):
         try:
             entry: dict[str, Any] = {"variables": options.of(host.name, manager.get_vars(host=host))}
         except Exception as error:
-            if _is_locked(error):
-                # A wrong password is the operator's slip, not so many hosts' trouble.
-                raise
+            # No password, or one that opens nothing from the beginning, is the operator's slip, not the hosts' trouble.
+            if _is_locked(error) and (not secrets or number == 0):
+                wanted = "" if secrets else f": {_GIVE_A_SECRET}"
+                raise _LockedError(f"{host.name}: {_sentence(error).removesuffix('.')}{wanted}.") from error
             entry = {"problem": f"its variables cannot be used: {_sentence(error)}"}
         _put(answer, {"host": host.name, **entry})
 
 
-def _unlock(loader: Any, given: dict[str, Any]) -> None:  # noqa: ANN401 - ansible-core ships no types
-    """Hand the vault's secrets to the loader, as every command of Ansible does."""
+def _unlock(loader: Any, given: dict[str, Any]) -> int:  # noqa: ANN401 - ansible-core ships no types
+    """Hand the vault's secrets to the loader, as every command of Ansible does; return how many there are."""
     from ansible import constants  # noqa: PLC0415 - see main
     from ansible.parsing.vault import (  # noqa: PLC0415 - see main
         VaultSecret,
@@ -146,6 +152,7 @@ def _unlock(loader: Any, given: dict[str, Any]) -> None:  # noqa: ANN401 - ansib
         loader.set_vault_secrets(secrets)
     loader.set_vault_secrets(secrets)
     VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    return len(secrets)
 
 
 def _is_locked(error: BaseException | None) -> bool:

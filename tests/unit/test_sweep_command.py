@@ -222,6 +222,84 @@ def test_an_inventory_program_that_hangs_does_not_outlive_the_command(tmp_path: 
     wait_until_gone(begun.name.partition("-")[2])
 
 
+def test_an_inventory_s_lookup_that_hangs_holds_up_neither_results_nor_ctrl_c(tmp_path: Path) -> None:
+    hosts = here(tmp_path, "a ansible_connection=local\nb ansible_connection=local\n")
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "b").write_text(
+        f"ansible_user: \"{{{{ lookup('pipe', 'touch {tmp_path}/begun-$$; exec sleep 300') }}}}\"\n", encoding="utf-8"
+    )
+    process = started(tmp_path, "-i", hosts, "--store", "run", *QUICK)
+    try:
+        (begun,) = wait_for(tmp_path, "begun-*", 1, process)
+        wait_for(tmp_path, "run/hosts/a*.json", 1, process)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=WAIT_S)
+    finally:
+        if process.poll() is None:
+            # With the reader of the inventory, and what that waits for.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.returncode == 130, errors
+    assert output.startswith("1 host audited")
+    outcomes = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))["hosts"]
+    assert outcomes["a"]["outcome"] == "ok"
+    assert (outcomes["b"]["outcome"], outcomes["b"]["reason"]) == ("missing", "the sweep was interrupted")
+    wait_until_gone(begun.name.partition("-")[2])
+
+
+def locked_up(folder: Path, names: str, locked: str) -> str:
+    hosts = here(folder, "".join(f"{name} ansible_connection=local\n" for name in names))
+    (folder / "host_vars").mkdir()
+    (folder / "host_vars" / locked).write_text("ansible_connection: local\n", encoding="utf-8")
+    (folder / "key").write_text("c0rrect-horse\n", encoding="utf-8")
+    (folder / "other").write_text("an0ther-horse\n", encoding="utf-8")
+    subprocess.run(
+        [
+            str(Path(LASTACK).with_name("ansible-vault")),
+            *("encrypt", "--vault-password-file", str(folder / "key"), str(folder / "host_vars" / locked)),
+        ],
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=WAIT_S,
+        check=True,
+    )
+    return hosts
+
+
+def test_a_host_whose_variables_stay_locked_is_a_reason_in_the_report(tmp_path: Path) -> None:
+    hosts = locked_up(tmp_path, "abcd", "c")
+    done = sweep(tmp_path, "-i", hosts, "--store", "run", "--vault-password-file", "other", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3 hosts audited")
+    assert "c failed (its variables cannot be used: " in done.stdout
+
+
+def test_an_inventory_that_breaks_off_leaves_a_finished_run(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "-i", locked_up(tmp_path, "abcd", "c"), "--store", "run", *QUICK)
+    assert done.returncode == 2
+    assert done.stdout.startswith("2 hosts audited")
+    (complaint,) = [line for line in done.stderr.splitlines() if line.startswith("lastack: ")]
+    assert "c: " in complaint
+    assert "--ask-vault-pass" in complaint
+    assert str(tmp_path / "run") in complaint
+    assert (tmp_path / "run" / "report.html").exists()
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["finished"] is True
+    assert [entry["outcome"] for entry in manifest["hosts"].values()] == ["ok", "ok", "missing", "missing"]
+    assert "--ask-vault-pass" in manifest["hosts"]["d"]["reason"]
+
+
+def test_an_inventory_that_breaks_off_at_its_first_host_leaves_nothing(tmp_path: Path) -> None:
+    done = sweep(
+        tmp_path, "-i", locked_up(tmp_path, "cd", "c"), "--store", "run", "--vault-password-file", "other", *QUICK
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "c: " in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_few_open_files_mean_few_hosts_at_a_time(tmp_path: Path) -> None:
     hosts = here(tmp_path, "".join(f"a{number} ansible_connection=local\n" for number in range(20)))
     line = 'ulimit -n 64; exec "$@"'

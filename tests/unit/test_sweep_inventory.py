@@ -146,6 +146,41 @@ def test_the_vault_opens(tmp_path: Path, *, by_file: bool) -> None:
     assert "mistyped" not in str(failed.value)
 
 
+def riddles(folder: Path) -> Selection:
+    inline = encrypted("s3cret").replace("\n", "\n  ")
+    hosts = write(
+        folder,
+        hosts="plain\nfile\ninline\nlast\n",
+        host_vars__file=encrypted("ansible_user: hidden\n"),
+        host_vars__inline=f"ansible_user: !vault |\n  {inline}\n",
+    )
+    return Selection(sources=(str(hosts),))
+
+
+def test_variables_that_no_secret_opens_are_their_host_s_own_trouble(tmp_path: Path) -> None:
+    found = read(riddles(tmp_path)._replace(vault_passwords=("mistyped",)))
+    assert [bool(entry.problem) for entry in found.values()] == [False, True, True, False]
+    for name in ("file", "inline"):
+        assert "ecrypt" in found[name].problem
+        assert "mistyped" not in found[name].problem
+
+
+@pytest.mark.parametrize("name", ["file", "inline"])
+def test_the_first_host_s_locked_variables_are_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+    selection = riddles(tmp_path)._replace(vault_passwords=("mistyped",), pattern=f"{name}:last")
+    with pytest.raises(InventoryError, match=rf"{name}: .*ecrypt") as failed:
+        read(selection)
+    assert "--ask-vault-pass" not in str(failed.value)
+
+
+def test_without_any_secret_locked_variables_are_an_error_that_says_what_is_wanted(tmp_path: Path) -> None:
+    with Inventory(riddles(tmp_path)) as inventory:
+        entries = inventory.entries()
+        assert next(entries) == ("plain", next(iter(read(Selection(sources=("plain,",))).values())).variables, "")
+        with pytest.raises(InventoryError, match=r"file: .*--ask-vault-pass"):
+            next(entries)
+
+
 @pytest.mark.parametrize(
     ("selection", "said"),
     [
