@@ -1,36 +1,77 @@
 # Copyright (c) 2026 the lastack authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jump hosts: one connection to each for the whole sweep, opened by the first host that needs it."""
+"""Jump hosts: one connection to each for the whole sweep, opened by the first host that needs it.
+
+Those that come meanwhile wait for its outcome and share it, also a failure: each host dialling a dead jump host anew
+would take the others' time, and a refused login is not repeated where that may lock the account.
+"""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+import time
+import weakref
+from typing import TYPE_CHECKING, cast
 
 import paramiko
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
-from ansible_collections.lastack.linux.sweep.connect import HostConnection, open_connection
+from ansible_collections.lastack.linux.sweep.client_keys import AuthenticationError
+from ansible_collections.lastack.linux.sweep.connect import open_connection
 from ansible_collections.lastack.linux.sweep.dial import DialError, dial
+from ansible_collections.lastack.linux.sweep.host_keys import HostKeyError
+from ansible_collections.lastack.linux.sweep.jump_connection import HeardSocket, JumpConnection, JumpLostError
 from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
-from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings, hop_settings
+from ansible_collections.lastack.linux.sweep.ssh_settings import SettingsError, SshSettings, hop_settings
 
 if TYPE_CHECKING:
     import socket
 
 __all__ = ["JumpHosts"]
 
-# RFC 4254, 5.1: the answer of a jump host that could not reach the host, which may come up again.
-_CONNECT_FAILED = 2
+# How long a failure that may pass is told to hosts that come later.
+_FRESH_S = 5.0
+_ENDED = "the sweep has ended"
+_Failure = DialError | HostKeyError | AuthenticationError | SettingsError
 
 
-class _Shared:
-    """The connection to one jump host."""
+class _Opening:
+    """One attempt to open the connection to a jump host, and what came of it."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.connection: HostConnection | None = None
-        self.line: Lifeline | None = None
+    def __init__(self, life_s: float) -> None:
+        # A line of its own: the connection outlives the host that happened to come first.
+        self.line = Lifeline(life_s)
+        self.done = threading.Event()
+        self.jump: JumpConnection | None = None
+        self.failure: _Failure | None = None
+        self.final = False
+        self.failed_at = 0.0
+        self.told: weakref.WeakSet[Lifeline] = weakref.WeakSet()
+
+    def serves(self, lifeline: Lifeline) -> bool:
+        """Whether the host of ``lifeline`` takes what came, or comes, of it; else it opens anew."""
+        if not self.done.is_set():
+            return True
+        if self.jump is not None:
+            return self.jump.is_connected
+        if self.failure is None:
+            return False
+        # Who was told once and comes again wants to know whether it has passed.
+        return self.final or (time.monotonic() - self.failed_at < _FRESH_S and lifeline not in self.told)
+
+    def fail(self, error: _Failure) -> None:
+        """Remember why there is no connection."""
+        login = isinstance(error.__cause__, paramiko.AuthenticationException)
+        self.final = login or isinstance(error, HostKeyError | AuthenticationError)
+        self.failed_at = time.monotonic()
+        # Without its traceback, which would hold what it passed through.
+        self.failure = _again(error)
+
+    def let_go(self) -> None:
+        """Close what it has opened."""
+        if self.jump is not None:
+            self.jump.drop()
+        self.line.let_go()
 
 
 class JumpHosts:
@@ -39,8 +80,9 @@ class JumpHosts:
     def __init__(self, life_s: float) -> None:
         """Take how long the opening of a jump host's connection may last at most."""
         self._life_s = life_s
+        # Held for a moment only, never while anything is sent or awaited.
         self._lock = threading.Lock()
-        self._shared: dict[SshSettings, _Shared] = {}
+        self._openings: dict[SshSettings, _Opening] = {}
         self._closed = False
 
     def way_to(self, settings: SshSettings, lifeline: Lifeline) -> socket.socket | paramiko.Channel:
@@ -51,24 +93,20 @@ class JumpHosts:
         hop = hop_settings(settings)
         if hop is None:
             return dial(settings, lifeline)
+        before, name = lifeline.phase, one_line(hop.hostname, 100)
         for last in (False, True):
-            connection = self._connection(hop, lifeline)
+            # Whoever ends the attempt tells what it was at.
+            lifeline.phase = f"waiting for the jump host {name}"
+            jump = self._connection(hop, lifeline)
+            lifeline.phase = f"connecting through the jump host {name}"
             try:
-                channel = connection.transport.open_channel(
-                    "direct-tcpip",
-                    (settings.hostname, settings.port),
-                    ("", 0),
-                    timeout=lifeline.seconds_left(settings.connect_timeout_s),
-                )
-            except paramiko.ChannelException as error:
-                raise _refused(settings, hop, error) from None
-            except (paramiko.SSHException, EOFError, OSError) as error:
-                lifeline.seconds_left()
-                if last or connection.is_connected:
-                    reason = f"the jump host {one_line(hop.hostname, 100)} opened no way: {one_line(str(error), 120)}"
+                channel = jump.open_way(settings, lifeline)
+            except JumpLostError as error:
+                if last:
+                    reason = f"the jump host {name} opened no way: its connection is lost: {error}"
                     raise DialError(reason, transient=True) from None
             else:
-                lifeline.hold(channel)
+                lifeline.phase = before
                 return channel
         raise AssertionError
 
@@ -76,49 +114,75 @@ class JumpHosts:
         """Close every jump host's connection; those that are being opened are given up."""
         with self._lock:
             self._closed = True
-            shared = list(self._shared.values())
-        for one in shared:
-            line = one.line
-            if line is not None:
-                line.cut("the sweep has ended")
-                line.let_go()
+            openings = list(self._openings.values())
+        # First all of them are shut: nobody sends any more then, and none waits for another one.
+        for one in openings:
+            one.line.cut(_ENDED)
+        for one in openings:
+            one.let_go()
 
-    def _connection(self, hop: SshSettings, lifeline: Lifeline) -> HostConnection:
+    def _connection(self, hop: SshSettings, lifeline: Lifeline) -> JumpConnection:
+        while True:
+            left = lifeline.seconds_left()
+            with self._lock:
+                if self._closed:
+                    raise CutError(_ENDED)
+                old = self._openings.get(hop)
+                if old is None or not old.serves(lifeline):
+                    mine = self._openings[hop] = _Opening(min(left, self._life_s))
+                    break
+            if not old.done.wait(left):
+                raise CutError(lifeline.overdue())
+            if old.jump is not None and old.jump.is_connected:
+                return old.jump
+            if old.failure is not None:
+                raise self._told(old, old.failure, lifeline)
+        return self._open(hop, lifeline, mine, old)
+
+    def _told(self, opening: _Opening, failure: _Failure, lifeline: Lifeline) -> _Failure:
         with self._lock:
-            shared = self._shared.setdefault(hop, _Shared())
-        if not shared.lock.acquire(timeout=lifeline.seconds_left()):
-            raise CutError(lifeline.overdue())
-        try:
-            lifeline.seconds_left()
-            if shared.connection is None or not shared.connection.is_connected:
-                if shared.line is not None:
-                    shared.line.let_go()
-                shared.connection = self._open(hop, lifeline, shared)
-            return shared.connection
-        finally:
-            shared.lock.release()
+            opening.told.add(lifeline)
+        return _again(failure)
 
-    def _open(self, hop: SshSettings, lifeline: Lifeline, shared: _Shared) -> HostConnection:
-        # A line of its own: the connection outlives the host that happened to come first.
-        line = Lifeline(lifeline.seconds_left(self._life_s))
-        shared.line = line
-        if self._closed:
-            raise CutError("the sweep has ended")
+    def _open(self, hop: SshSettings, lifeline: Lifeline, mine: _Opening, old: _Opening | None) -> JumpConnection:
+        name = one_line(hop.hostname, 100)
         try:
-            return open_connection(hop, self.way_to(hop, line), line)
+            if old is not None:
+                old.let_go()
+            sock = HeardSocket(self.way_to(hop, mine.line))
+            connection = open_connection(hop, cast("socket.socket", sock), mine.line)
+            mine.jump = JumpConnection(hop, connection, sock, mine.line)
         except CutError:
-            line.let_go()
+            if self._closed:
+                raise
+            error = DialError(f"the jump host {name} did not answer in time", transient=True)
+            if mine.line.life_s >= hop.connect_timeout_s:
+                mine.fail(error)
+            # Else the host that came first had hardly any time left; another one tries.
             lifeline.seconds_left()
-            reason = f"the jump host {one_line(hop.hostname, 100)} did not answer in time"
-            raise DialError(reason, transient=True) from None
-        except BaseException:
-            line.let_go()
-            raise
+            raise self._told(mine, error, lifeline) from None
+        except (DialError, HostKeyError, AuthenticationError, SettingsError) as error:
+            mine.fail(_named(error, name))
+            raise self._told(mine, mine.failure or error, lifeline) from None
+        else:
+            return mine.jump
+        finally:
+            if mine.jump is None or self._closed:
+                mine.let_go()
+            mine.done.set()
 
 
-def _refused(settings: SshSettings, hop: SshSettings, error: paramiko.ChannelException) -> DialError:
-    what = one_line(error.text, 80).lower() or "refused"
-    return DialError(
-        f"{one_line(settings.hostname, 100)} port {settings.port} through {one_line(hop.hostname, 100)}: {what}",
-        transient=error.code == _CONNECT_FAILED,
-    )
+def _named(error: _Failure, name: str) -> _Failure:
+    """Return the error with a text that says of whom it speaks."""
+    text = str(error)
+    if isinstance(error, SettingsError):
+        return error
+    new = _again(error, f"jump host {text}" if text.startswith(name) else f"jump host {name}: {text}")
+    new.__cause__ = error.__cause__
+    return new
+
+
+def _again(error: _Failure, text: str | None = None) -> _Failure:
+    """Return the same error without its past; each thread raises one of its own."""
+    text = str(error) if text is None else text
+    return DialError(text, transient=error.transient) if isinstance(error, DialError) else type(error)(text)

@@ -12,15 +12,26 @@ import socket
 import subprocess
 import threading
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["CutError", "Lifeline"]
+__all__ = ["CutError", "Lifeline", "Shuttable"]
 
 _REAP_S = 1.0
 
 
 class _Closable(Protocol):
     def close(self) -> object: ...
+
+
+@runtime_checkable
+class Shuttable(Protocol):
+    """What can be shut without waiting: neither a lock that somebody holds while sending, nor the network."""
+
+    def shut(self) -> None:
+        """Wake whoever waits for it."""
+
+    def close(self) -> None:
+        """Let it go, without waiting too."""
 
 
 class CutError(Exception):
@@ -40,7 +51,7 @@ class Lifeline:
         self.ends = self.started + life_s
         self.life_s = life_s
         self.phase = "connecting"
-        """What the attempt is at: ``connecting``, ``logging in`` or ``looking``."""
+        """What the attempt is at: ``connecting`` and the like, ``logging in`` or ``looking``."""
         self._lock = threading.Lock()
         self._cut = threading.Event()
         self._reason = ""
@@ -125,9 +136,9 @@ def _shut(thing: object) -> None:
             if thing.returncode is None:
                 # Each has a session of its own: what the shell has started goes with it.
                 os.killpg(thing.pid, signal.SIGKILL)
-        elif hasattr(thing, "fileno"):
-            # A channel through a jump host.
-            _close(thing)
+        elif isinstance(thing, Shuttable):
+            # Never a channel's own close(): it sends, and waits while somebody else hangs in sending.
+            thing.shut()
 
 
 def _close(thing: Any) -> None:  # noqa: ANN401 - whatever was held

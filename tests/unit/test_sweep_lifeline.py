@@ -80,3 +80,21 @@ def test_the_first_reason_counts() -> None:
 def test_a_pause_that_does_not_fit_is_not_begun() -> None:
     with pytest.raises(CutError):
         Lifeline(1.0).pause(LONG_S)
+
+
+def test_what_can_be_shut_is_not_closed_by_another_thread() -> None:
+    done: list[str] = []
+
+    class Way:
+        def shut(self) -> None:
+            done.append("shut")
+
+        def close(self) -> None:
+            done.append("close")
+
+    lifeline = Lifeline(LONG_S)
+    lifeline.hold(Way())
+    lifeline.cut("enough")
+    assert done == ["shut"]
+    lifeline.let_go()
+    assert done == ["shut", "shut", "close"]
