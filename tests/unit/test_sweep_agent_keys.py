@@ -53,8 +53,9 @@ class SlowAgent:
                 with self._listener.accept()[0] as sock:
                     if sock.recv(100):
                         threading.Event().wait(0.002)
-                        sock.sendall(KEYS)
+                        # Before it is sent: who has it may look.
                         self.answered += 1
+                        sock.sendall(KEYS)
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
