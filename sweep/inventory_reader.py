@@ -133,25 +133,24 @@ def _answer(given: dict[str, Any], answer: TextIO) -> None:
 def _unlock(loader: Any, given: dict[str, Any]) -> int:  # noqa: ANN401 - ansible-core ships no types
     """Hand the vault's secrets to the loader, as every command of Ansible does; return how many there are."""
     from ansible import constants  # noqa: PLC0415 - see main
-    from ansible.parsing.vault import (  # noqa: PLC0415 - see main
-        VaultSecret,
-        VaultSecretsContext,
-        get_file_vault_secret,
-    )
+    from ansible.parsing import vault  # noqa: PLC0415 - see main
 
     files = [*given["vault_files"]]
     if constants.DEFAULT_VAULT_PASSWORD_FILE:
         files.append(constants.DEFAULT_VAULT_PASSWORD_FILE)
     named = [identity for identity in constants.DEFAULT_VAULT_IDENTITY_LIST or () if "@prompt" not in identity]
-    secrets = [("default", VaultSecret(password.encode("utf-8"))) for password in given["vault_passwords"]]
+    secrets = [("default", vault.VaultSecret(password.encode("utf-8"))) for password in given["vault_passwords"]]
     for identity in [*named, *files]:
         name, __, file = identity.rpartition("@") if identity in named else ("", "", identity)
-        secret = get_file_vault_secret(filename=file, vault_id=name or None, loader=loader)
+        secret = vault.get_file_vault_secret(filename=file, vault_id=name or None, loader=loader)
         secret.load()
         secrets.append((name or "default", secret))
         loader.set_vault_secrets(secrets)
     loader.set_vault_secrets(secrets)
-    VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    # Since ansible-core 2.19 a value is decrypted when it is used, with these.
+    context = getattr(vault, "VaultSecretsContext", None)
+    if context is not None:
+        context.initialize(context(secrets))
     return len(secrets)
 
 
