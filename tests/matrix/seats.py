@@ -12,6 +12,7 @@ import abc
 import base64
 import io
 import json
+import os
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,6 +62,10 @@ class Seat(abc.ABC):
         """Run ``ansible-TOOL``; return its status and all that it printed."""
 
     @abc.abstractmethod
+    def run_program(self, path: str, text: str) -> tuple[int, str]:
+        """Run a Python program of the collection with ``text`` on standard input; return its status and output."""
+
+    @abc.abstractmethod
     def _audit(self, name: str, hosts: Sequence[str], more: Sequence[str], environment: Mapping[str, str]) -> Audit:
         """Audit into a run folder with this name and bring that to this machine."""
 
@@ -97,6 +102,22 @@ class MachineSeat(Seat):
             # Nothing but the environment itself may stand in for a missing piece.
             env={name: value for name, value in given.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}},
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_LIMIT_S,
+        )
+        return done.returncode, done.stdout
+
+    def run_program(self, path: str, text: str) -> tuple[int, str]:
+        """Run it with the virtual environment's Python."""
+        program = self.scratch / "collections" / "ansible_collections" / "lastack" / "linux" / path
+        done = subprocess.run(
+            [str(self._python), "-P", str(program)],
+            cwd=self.scratch,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.scratch)},
+            input=text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -174,6 +195,15 @@ class HostSeat(Seat):
             *("sh", "-c", command, "sh", f"{self._home}/bin/python", "-m", "ansible", tool, *arguments),
             check=False,
             timeout_s=_LIMIT_S,
+        )
+        return done.returncode, done.stdout
+
+    def run_program(self, path: str, text: str) -> tuple[int, str]:
+        """Run it in the host."""
+        program = f"{self._home}/collections/ansible_collections/lastack/linux/{path}"
+        command = f'cd {self._home} && exec {self._home}/bin/python -P "$0" 2>&1'
+        done = self.lab.execute(
+            *(self.HOST, "env", "HOME=/root", "sh", "-c", command, program), text=text, check=False, timeout_s=_LIMIT_S
         )
         return done.returncode, done.stdout
 

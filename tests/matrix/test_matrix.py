@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -23,6 +24,17 @@ pytestmark = pytest.mark.needs_root
 
 OS = {"bullseye": "Debian GNU/Linux 11", "bookworm": "Debian GNU/Linux 12", "trixie": "Debian GNU/Linux 13"}
 COMPLAINT = re.compile(r"Traceback|\[DEPRECATION WARNING\]|\[WARNING\]|\[ERROR\]")
+
+
+VAULT_WORD = "the-vault-word"
+VAULTED = (  # "vaulted-user"
+    "$ANSIBLE_VAULT;1.1;AES256\n"
+    "39663164336664333638373739383738383961663062653836303237396563326663323662353530\n"
+    "3566383436343363313232383737303262363834393864640a363438666261636435376236373064\n"
+    "31636261643864343461353232373766313166333036643334623234646334626530633233633965\n"
+    "3765353037316261340a333437373031353635376134383564663731646433353766633235386638\n"
+    "6162\n"
+)
 
 
 def holds(audit: Audit, suites: list[str], suite: str) -> None:
@@ -65,6 +77,29 @@ def test_seat_holds_the_release_and_its_documentation(matrix: Matrix, controller
     assert status == 0
     assert "min_age_s" in output
     assert not COMPLAINT.search(output), output
+
+
+def test_the_inventory_of_a_sweep_is_read(matrix: Matrix, controller: Controller) -> None:
+    user = json.dumps(VAULTED)
+    request = {
+        "sources": ["web-1,web-2,"],
+        "pattern": "all",
+        "limit": "web-1",
+        "extra_vars": ["{ansible_port: '{{ 2000 + 22 }}', ansible_become: true, ansible_user: !vault " + user + "}"],
+        "vault_passwords": [VAULT_WORD],
+        "vault_files": [],
+        "user": None,
+        "key_file": None,
+        "become": False,
+    }
+    status, output = matrix.seat(controller).run_program("sweep/inventory_reader.py", json.dumps(request) + "\n")
+    assert status == 0, output
+    hosts, host = (json.loads(line) for line in output.splitlines())
+    assert hosts["hosts"] == ["web-1"]
+    assert "problem" not in host, host
+    variables = host["variables"]
+    assert (str(variables["ansible_port"]), variables["ansible_user"]) == ("2022", "vaulted-user")
+    assert variables["ansible_become"] is True
 
 
 def test_oldest_controller_is_the_one_that_the_collection_promises() -> None:

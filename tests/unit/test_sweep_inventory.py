@@ -99,6 +99,12 @@ def test_what_the_inventory_leaves_open_comes_from_the_command_line_and_ansible_
     assert (given["b"].variables["ansible_become"], given["b"].variables["ansible_port"]) == (True, 7)
 
 
+@pytest.mark.parametrize("given", ["{ansible_port: '{{ 2000 + 22 }}'}", "ansible_port='{{ 2000 + 22 }}'"])
+def test_templates_of_the_command_line_are_worked_out(given: str) -> None:
+    found = read(Selection(sources=("one,",), extra_vars=(given,)))
+    assert str(found["one"].variables["ansible_port"]) == "2022"
+
+
 def test_limits_and_patterns_select(tmp_path: Path) -> None:
     hosts = write(tmp_path, hosts=HOSTS, names="web-3\ndb-1\n", group_vars__all="addresses: {db-1: 10.0.0.7}\n")
     sources = (str(hosts),)
