@@ -45,9 +45,12 @@ def password_of_file(path: str) -> str:
         ) from None
     try:
         # A character in place of another makes a wrong password, and every host would count a failed login.
-        password = data.split(b"\n", 1)[0].strip(b"\r").decode("utf-8")
+        line = data.split(b"\n", 1)[0].strip(b"\r")
+        password = line.decode("utf-8")
     except UnicodeDecodeError:
         raise CommandError(f"{path}: its first line is not UTF-8, so the password is not known.") from None
+    if len(line) >= _LONGEST:
+        raise CommandError(f"{path}: its first line is longer than any password: {_LONGEST} bytes or more.")
     if not password:
         raise CommandError(f"{path}: its first line is empty, so there is no password.")
     return password
