@@ -12,7 +12,7 @@ import fabric
 import paramiko
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.sweep.client_keys import authenticate
-from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.dial import TOO_FEW_THREADS, DialError
 from ansible_collections.lastack.linux.sweep.host_keys import HostKeyPolicy, HostKeyVerdict
 from ansible_collections.lastack.linux.sweep.ssh_transport import NO_SSH
 
@@ -63,11 +63,8 @@ class _Client(paramiko.SSHClient):  # type: ignore[misc] # Paramiko ships no typ
         except RuntimeError:
             if transport.ident is not None:
                 raise
-            # Its thread never ran. The sentence is that of the pool, which stands above this file and imports it.
-            from ansible_collections.lastack.linux.sweep.worker_pool import _TOO_FEW  # noqa: PLC0415 - as said
-
-            # Others may have ended until then.
-            raise DialError(_TOO_FEW, transient=True) from None
+            # Its thread never ran; others may have ended when it is tried again.
+            raise DialError(TOO_FEW_THREADS, transient=True) from None
 
 
 class HostConnection(fabric.Connection):  # type: ignore[misc] # Fabric ships no types

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
     from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
 
-__all__ = ["DialError", "dial"]
+__all__ = ["TOO_FEW_THREADS", "DialError", "dial"]
+
+TOO_FEW_THREADS = "the controller can start no more threads (ulimit -u, or pids.max of its cgroup): use fewer --forks"
 
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _TRANSIENT = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ETIMEDOUT})

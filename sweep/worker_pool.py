@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.lastack.linux.plugins.plugin_utils.plain_text import one_line
 from ansible_collections.lastack.linux.sweep.attempt import Answer
+from ansible_collections.lastack.linux.sweep.dial import TOO_FEW_THREADS
 from ansible_collections.lastack.linux.sweep.lifeline import Lifeline
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ __all__ = ["Brought", "WorkerPool"]
 # What may be late after its time: a name server that does not answer cannot be interrupted.
 _GRACE_S = 2.0
 _LOOK_AFTER_S = 0.2
-_TOO_FEW = "the controller can start no more threads (ulimit -u, or pids.max of its cgroup): use fewer --forks"
 
 
 class Brought(NamedTuple):
@@ -85,7 +85,7 @@ class WorkerPool:
                 # The others go on with the threads that there are.
                 self._threads -= 1
                 self._size = max(1, self._threads)
-                self._bring(lifeline, Answer("failed", _TOO_FEW))
+                self._bring(lifeline, Answer("failed", TOO_FEW_THREADS))
                 return
         self._given.put((target, lifeline))
 

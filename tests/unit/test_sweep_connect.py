@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
-from ansible_collections.lastack.linux.sweep import connect, worker_pool
+from ansible_collections.lastack.linux.sweep import connect
 from ansible_collections.lastack.linux.sweep.carry import over_local_shell, over_ssh
 from ansible_collections.lastack.linux.sweep.conversation import AnswerError, Conversation
-from ansible_collections.lastack.linux.sweep.dial import DialError
+from ansible_collections.lastack.linux.sweep.dial import TOO_FEW_THREADS, DialError
 from ansible_collections.lastack.linux.sweep.host_keys import HostKeyVerdict
 from ansible_collections.lastack.linux.sweep.lifeline import CutError, Lifeline
 from ansible_collections.lastack.linux.sweep.ssh_settings import SshSettings
@@ -139,7 +139,7 @@ def test_a_controller_without_threads_is_no_defect(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(threading.Thread, "start", start)
         with pytest.raises(DialError) as failed:
             connect.open_connection(SETTINGS, ours, lifeline)
-        assert (str(failed.value), failed.value.transient) == (worker_pool._TOO_FEW, True)
+        assert (str(failed.value), failed.value.transient) == (TOO_FEW_THREADS, True)
         lifeline.let_go()
         assert ours.fileno() == -1
 
