@@ -24,6 +24,7 @@ __all__: list[str] = []
 
 KEPT: list[socket.socket] = []
 LOCK = threading.Lock()
+_LATE_S = 0.5
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -46,7 +47,12 @@ def _talk(connection: socket.socket, options: argparse.Namespace, context: ssl.S
         while request := _request(connection):
             connection.settimeout(None)
             time.sleep(options.answer_s)
-            connection.sendall(_answer(request, b"x" * options.size, last=options.at_once))
+            answer = _answer(request, b"x" * options.size, last=options.at_once)
+            first = len(answer) - options.late
+            connection.sendall(answer[:first])
+            if options.late:
+                time.sleep(_LATE_S)
+                connection.sendall(answer[first:])
             connection.settimeout(options.idle_s)
             if options.at_once:
                 break
@@ -119,5 +125,6 @@ if __name__ == "__main__":
     parser.add_argument("--answer-s", type=float, default=0, help="for an answer: so that a burst of calls is at once")
     parser.add_argument("--at-once", action="store_true", help="close with the first answer")
     parser.add_argument("--size", type=int, default=2, help="bytes of a body")
+    parser.add_argument("--late", type=int, default=0, help="bytes of the body's end that come a moment later")
     parser.add_argument("--certificate", help="speak TLS with this certificate and key")
     serve(parser.parse_args())
