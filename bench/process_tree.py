@@ -107,9 +107,11 @@ def _end(process: subprocess.Popen[bytes], before: set[int]) -> tuple[int, float
 def _children(parents: Iterable[int]) -> list[int]:
     found = []
     for parent in parents:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += [int(pid) for pid in task.read_text(encoding="ascii").split()]
+        # It may end between any two of these steps.
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    found += [int(pid) for pid in (task / "children").read_text(encoding="ascii").split()]
     return found
 
 
